@@ -1,0 +1,63 @@
+# Every target makes and fills .venv itself. The environment is brought up to date only when
+# pyproject.toml or constraints.txt has changed since: a second call installs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Passed on, for instance: make test PYTEST_FLAGS="-k selector -x"
+PYTEST_FLAGS ?=
+SPHINX_FLAGS ?= -W --keep-going -q
+# skorch's own tests, run with CRUSTClassifier in NeuralNetClassifier's place.
+SKORCH_SUITE ?= $(BIN)/python -m pytest -p no:cacheprovider -q -W default tests/skorch_suite
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format docs bench skorch-suite clean distclean
+.DELETE_ON_ERROR:
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (some minutes the first time) ..."
+	@rm -f $@
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+venv: $(STAMP) ## make .venv and install everything that the other targets need
+
+demo: $(STAMP) ## train on digits with 40 % wrong labels: a table and a figure
+	@$(BIN)/python examples/demo_digits.py
+
+test: $(STAMP) ## tests and doctests
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(STAMP) ## ruff (lint and format) and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(STAMP) ## build docs/_build/html, warnings are errors
+	@$(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(STAMP) ## the short form of the benchmarks
+	@$(BIN)/python benchmarks/selection.py --short
+	@$(BIN)/python benchmarks/overhead.py --short
+
+skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
+	@$(SKORCH_SUITE)
+
+clean: ## remove builds and caches, keep .venv
+	@rm -rf build dist docs/_build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	@rm -rf $(VENV)

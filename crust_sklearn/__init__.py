@@ -1,0 +1,42 @@
+"""CRUST for scikit-learn: robust training of torch modules on noisily labelled data."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .classifier import CRUSTClassifier
+    from .meta import CoresetClassifier
+    from .noise import make_label_noise
+    from .sampler import CoresetSampler
+    from .selector import CoresetSelector
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CRUSTClassifier",
+    "CoresetClassifier",
+    "CoresetSampler",
+    "CoresetSelector",
+    "make_label_noise",
+]
+
+_HOME = {
+    "CRUSTClassifier": ".classifier",
+    "CoresetClassifier": ".meta",
+    "CoresetSampler": ".sampler",
+    "CoresetSelector": ".selector",
+    "make_label_noise": ".noise",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily, so that the selector does not cost the import of torch.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1006 @@
+"""CRUSTClassifier: the hooks into skorch."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from scipy import sparse
+from skorch import NeuralNetClassifier
+from skorch.dataset import Dataset as SkorchDataset
+from skorch.dataset import get_len
+from skorch.utils import is_dataset, to_device, to_tensor
+from sklearn.base import clone
+from sklearn.utils import Tags, assert_all_finite, check_array, check_random_state
+from sklearn.utils.validation import validate_data
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, default_collate
+
+from ._validation import check_choice, check_number, check_sample_weight
+from .coreset_dataset import (
+    CoresetDataset,
+    IndexedBatch,
+    MixedBatch,
+    Partners,
+    RelabelledDataset,
+    WeightedBatch,
+    base_rows,
+    fetch_rows,
+    keep_batch,
+    mix,
+    read_labels,
+    with_labels,
+)
+from .gradients import GRADIENTS, GradientProxy, check_losses, unreduced
+from .labels import LabelCodec, check_labels, check_several_classes
+from .selector import CoresetSelector, share_budget
+
+GROUPS = ("prediction", "label", None)
+WEIGHTS = ("cluster", "uniform")
+MIXUPS = ("cluster", "class", "batch", None)
+
+
+@dataclass
+class _Training:
+    """What one call of `fit` or `partial_fit` trains on."""
+
+    dataset: Any  # of the training rows, with codes as labels
+    rows: np.ndarray  # the row of the X given, for each item of the dataset
+    codes: np.ndarray  # the code of the given label of each item
+    weights: np.ndarray | None  # the sample weight of each item
+    n_rows: int  # the number of rows of the X given
+    coreset_iterator: Any = None
+    full_iterator: Any = None
+
+
+class CRUSTClassifier(NeuralNetClassifier):
+    """Train a torch module on noisy labels, each epoch on a coreset of clean rows.
+
+    A :class:`skorch.NeuralNetClassifier` whose epochs, after a warm-up on all data, run over
+    a weighted coreset of the training rows [1]_: the rows whose loss gradients span the
+    dominant, clean part of the network's Jacobian, chosen anew from the gradients of the
+    current network.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class or instance
+        Returns logits, one column per class (see `criterion`). A class is built with the
+        ``module__...`` parameters; `num_classes`, `in_channels` and `in_features` are set
+        from the data where its signature has them and they were not given.
+    selector : str or CoresetSelector, default="centrality"
+        How rows are chosen: the name of a strategy, or a selector, of which a clone is
+        fitted. ``selector__...`` sets its parameters. `group_by` decides on its `stratify`.
+    coreset_size : float, int or None, default=None
+        A float in (0, 1] is a fraction of each group, an int the total number of rows. None:
+        the selector's own, 0.5 by default.
+    warmup_epochs : int, default=5
+        Epochs on all rows before the first selection.
+    reselect_every : int, default=1
+        Epochs from one selection to the next.
+    gradient : {"logits", "features", "last_layer"}, default="features"
+        The gradient that rows are compared by: of the loss at the logits (p - y for
+        cross-entropy), at the input of the last linear layer, or for the weights of the last
+        linear layer. Taken in eval mode, one per row.
+    gradient_layer : str or None, default=None
+        Name of the last linear layer, as in ``module.named_modules()``. None: found by
+        tracing which one produces the module's output.
+    group_by : {"prediction", "label"} or None, default="label"
+        Rows are chosen within each predicted class, within each given label, or at once.
+    coreset_weight : {"cluster", "uniform"}, default="uniform"
+        The weight of a chosen row in the loss: the number of rows that it stands for, or the
+        same for all; scaled to mean one, so that the learning rate keeps its meaning.
+    mixup : {"cluster", "class", "batch"} or None, default="class"
+        From the first selection on, mix each row with a row of its cluster, with a row of the
+        same given label from all rows, or with a row of its batch; inputs and labels alike.
+    mixup_alpha : float or tuple of two floats, default=(1.0, 0.1)
+        A row's share in its mixture is Beta(alpha, alpha), or Beta(a, b), distributed.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, batches and coresets, and leaves the global generators as they were.
+        None uses the global generators, as skorch does.
+    criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
+        Needs one loss per example with ``reduction="none"``. As in skorch, ``NLLLoss`` is
+        given the logarithm of what the module returns.
+    train_split : None or callable, default=None
+        skorch's internal validation split. None trains on all rows: a split by noisy labels
+        costs data and measures noise.
+    classes : array-like or None, default=None
+        The labels in the order of the module's columns. None: the sorted labels of y.
+    **kwargs : dict
+        All other parameters of :class:`skorch.NeuralNetClassifier`: `optimizer`, `lr`,
+        `max_epochs`, `batch_size`, `callbacks`, `device`, ``module__...``, ...
+
+    Attributes
+    ----------
+    selector_ : CoresetSelector
+        The selector of the last selection, fitted on the gradients of the training rows.
+    coreset_indices_ : ndarray of shape (n_coreset,), dtype int64
+        The chosen rows of the X given to fit, ascending.
+    coreset_weights_ : ndarray of shape (n_coreset,), dtype float64
+        Their weights in the loss, of mean one.
+    coreset_assignment_ : ndarray of shape (n_samples,), dtype int64
+        For every row of X the position of its medoid in `coreset_indices_`; -1 if it has
+        none: a row of the validation split, or of weight zero.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+    n_features_in_ : int
+        Number of features, where X is 2-d.
+    history : skorch.history.History
+        Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained
+        on, and `selection_dur`, the seconds that gradients and selection took, which `dur`
+        includes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before any training, if a parameter or the data is not valid.
+    FloatingPointError
+        If the training loss becomes NaN or infinite. The history is kept.
+
+    Warns
+    -----
+    UserWarning
+        If `warmup_epochs` leaves no epoch for a coreset.
+
+    See Also
+    --------
+    CoresetSelector : The selection alone, as a transformer.
+
+    Notes
+    -----
+    As in the paper: ``selector="facility-location", group_by="prediction",
+    coreset_weight="cluster", mixup="cluster", mixup_alpha=1.0``. As the reference code does:
+    the defaults (see the user guide for where the two differ).
+
+    Safe to override besides skorch's own ``get_*`` methods: `get_selection_dataset`, where
+    the dataset of the training rows augments.
+
+    References
+    ----------
+    .. [1] Mirzasoleiman, Cao, Leskovec, "Coresets for Robust Training of Neural Networks
+       against Noisy Labels", NeurIPS 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from crust_sklearn import CRUSTClassifier, make_label_noise
+    >>> from crust_sklearn.modules import MLP
+    >>> X, y = load_digits(return_X_y=True)
+    >>> y_noisy = make_label_noise(y, "symmetric", 0.3, random_state=0).y
+    >>> clf = CRUSTClassifier(
+    ...     MLP, max_epochs=12, lr=0.05, iterator_train__shuffle=True, random_state=0, verbose=0
+    ... )
+    >>> clf.fit(X / 16, y_noisy).score(X / 16, y) > 0.8
+    True
+    >>> len(clf.coreset_indices_)
+    899
+    """
+
+    prefixes_ = [*NeuralNetClassifier.prefixes_, "selector"]
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        selector: str | CoresetSelector = "centrality",
+        coreset_size: float | int | None = None,
+        warmup_epochs: int = 5,
+        reselect_every: int = 1,
+        gradient: str = "features",
+        gradient_layer: str | None = None,
+        group_by: str | None = "label",
+        coreset_weight: str = "uniform",
+        mixup: str | None = "class",
+        mixup_alpha: float | tuple[float, float] = (1.0, 0.1),
+        random_state: int | RandomState | None = None,
+        criterion: Any = nn.CrossEntropyLoss,
+        train_split: Any = None,
+        classes: Any = None,
+        **kwargs: Any,
+    ):
+        self.selector = selector
+        self.coreset_size = coreset_size
+        self.warmup_epochs = warmup_epochs
+        self.reselect_every = reselect_every
+        self.gradient = gradient
+        self.gradient_layer = gradient_layer
+        self.group_by = group_by
+        self.coreset_weight = coreset_weight
+        self.mixup = mixup
+        self.mixup_alpha = mixup_alpha
+        self.random_state = random_state
+        super().__init__(
+            module, criterion=criterion, train_split=train_split, classes=classes, **kwargs
+        )
+        self.training_ = None
+
+    # -- parameters -----------------------------------------------------------------------
+
+    def set_params(self, **kwargs: Any) -> CRUSTClassifier:
+        """Set parameters; ``selector__name`` reaches into the selector.
+
+        Parameters
+        ----------
+        **kwargs : dict
+
+        Returns
+        -------
+        self : CRUSTClassifier
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        # skorch would try to re-initialize a torch component of that prefix.
+        own = {k: kwargs.pop(k) for k in list(kwargs) if k.split("__")[0] == "selector"}
+        valid = CoresetSelector().get_params(deep=False)
+        for name in own:
+            if name != "selector":
+                check_choice("selector__", name.split("__")[1], valid)
+        super().set_params(**kwargs)
+        for name, value in own.items():
+            setattr(self, name, value)
+        return self
+
+    def _make_selector(self, seed: int | None = None) -> CoresetSelector:
+        """Return the selector to fit: a clone, with this classifier's parameters on top."""
+        if isinstance(self.selector, str):
+            selector = CoresetSelector(self.selector)
+        elif isinstance(self.selector, CoresetSelector):
+            selector = clone(self.selector)
+        else:
+            raise TypeError(
+                f"selector={self.selector!r} is neither the name of a strategy nor a "
+                "CoresetSelector."
+            )
+        selector.set_params(**self.get_params_for("selector"))
+        if self.coreset_size is not None:
+            selector.set_params(coreset_size=self.coreset_size)
+        if selector.random_state is None:
+            selector.set_params(random_state=seed)
+        return selector.set_params(stratify=self.group_by is not None)
+
+    def _check_options(self, n_rows: int) -> None:
+        check_choice("gradient", self.gradient, GRADIENTS)
+        check_choice("group_by", self.group_by, GROUPS)
+        check_choice("coreset_weight", self.coreset_weight, WEIGHTS)
+        check_choice("mixup", self.mixup, MIXUPS)
+        check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
+        check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
+        for alpha in self._get_mixup_alpha():
+            check_number("mixup_alpha", alpha, low=0, high=1e6, open_low=True)
+        selector = self._make_selector()
+        selector._check_options(n_rows)
+        if self.gradient == "last_layer" and not (
+            isinstance(selector.metric, str) and selector.metric == "euclidean"
+        ):
+            raise ValueError(
+                "gradient='last_layer' compares gradients by their own product formula: leave "
+                f"the selector's metric at 'euclidean'; got {selector.metric!r}."
+            )
+
+    def _get_mixup_alpha(self) -> tuple[float, float]:
+        alpha = self.mixup_alpha
+        if isinstance(alpha, Real):
+            return (alpha, alpha)  # type: ignore[return-value]
+        if isinstance(alpha, tuple | list) and len(alpha) == 2:
+            return tuple(alpha)  # type: ignore[return-value]
+        raise TypeError(f"mixup_alpha must be a number or a pair of numbers; got {alpha!r}.")
+
+    # -- fit ------------------------------------------------------------------------------
+
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any
+    ) -> CRUSTClassifier:
+        """Initialize the module, unless `warm_start`, and train it.
+
+        Parameters
+        ----------
+        X : array-like, tensor, dict of arrays, DataFrame, sparse matrix or torch Dataset
+            The training rows, n_samples of them. The columns of a DataFrame are given to the
+            module by name where its forward takes them, else as one array.
+        y : array-like of shape (n_samples,), default=None
+            Labels of any kind; None only where X is a Dataset that holds them. Where it
+            holds labels and y is given, y counts.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each row counts in the loss and in the selection. Rows of weight zero never
+            enter a coreset.
+        **fit_params : dict
+            Passed on to the module's forward and to `train_split`, as in skorch.
+
+        Returns
+        -------
+        self : CRUSTClassifier
+        """
+        seed = self._draw_seed()
+        with _seeded(seed):
+            fresh = not (self.warm_start and self.initialized_)
+            self._prepare(X, y, None, sample_weight, reset=fresh)
+            epochs = self.max_epochs + (0 if fresh else len(self.history))
+            if 0 < epochs <= self.warmup_epochs:
+                warnings.warn(
+                    f"warmup_epochs={self.warmup_epochs} is not less than the {epochs} epochs "
+                    "of training: no coreset will ever be used. Raise max_epochs, or lower "
+                    "warmup_epochs.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            super().fit(X, y, sample_weight=sample_weight, **fit_params)
+        return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        **fit_params: Any,
+    ) -> CRUSTClassifier:
+        """Train on, for `max_epochs` more epochs.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will occur; needed in the first call if y lacks some.
+        **fit_params : dict
+            As in `fit`.
+
+        Returns
+        -------
+        self : CRUSTClassifier
+        """
+        from_fit = fit_params.get("_routing_method") == "fit"
+        seed = None
+        if not from_fit:
+            seed = self._draw_seed()
+            if seed is not None:
+                # Each call another stream: the same batches over and over teach less.
+                seed = (seed + 7919 * len(self.history or ())) % 2**32
+        with _seeded(seed):
+            if not from_fit:
+                self._prepare(X, y, classes, sample_weight, reset=not self.initialized_)
+            self.sample_weight_given_ = sample_weight
+            try:
+                super().partial_fit(X, y, classes, **fit_params)
+            finally:
+                self.training_ = None
+                del self.sample_weight_given_
+        return self
+
+    def _draw_seed(self) -> int | None:
+        """Return the seed of this call, and keep the one that coresets are drawn by."""
+        if self.random_state is None:
+            self.coreset_seed_ = int(np.random.randint(2**31 - 1))
+            return None
+        if isinstance(self.random_state, Integral):
+            seed = int(self.random_state)
+        else:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.coreset_seed_ = seed
+        return seed
+
+    def _prepare(self, X: Any, y: Any, classes: Any, sample_weight: Any, *, reset: bool) -> None:
+        """Check all that can be checked before training, and learn classes and shapes."""
+        if y is None and not is_dataset(X):
+            NeuralNetClassifier.check_data(self, X, y)
+        labels = self._get_labels(X, y)
+        n_rows = len(X) if is_dataset(X) else _n_rows(X)
+        if labels is not None and len(labels) != n_rows:
+            raise ValueError(
+                f"X and y have inconsistent lengths: X has {n_rows} rows, y has {len(labels)}. "
+                "Give one label per row."
+            )
+        check_sample_weight(sample_weight, n_rows)
+        self._check_options(n_rows)
+        codec = self._get_codec(labels, classes, reset=reset)
+        if codec is not None and self.group_by is not None:
+            size = self._make_selector().coreset_size
+            if isinstance(size, Integral):
+                share_budget(np.bincount(codec.encode(labels)).tolist(), size)
+        X = self._get_input(X, reset=reset)
+        self.codec_ = codec
+        self.classes_inferred_ = None if codec is None else codec.classes
+        if codec is None:
+            del self.classes_inferred_
+        if reset:
+            self.inferred_params_ = _infer_module_params(X, codec)
+
+    def _get_labels(self, X: Any, y: Any) -> np.ndarray | None:
+        if y is None and is_dataset(X):
+            y = read_labels(X)
+        return None if y is None else check_labels(y)
+
+    def _get_codec(
+        self, labels: np.ndarray | None, classes: Any, *, reset: bool
+    ) -> LabelCodec | None:
+        known = getattr(self, "codec_", None)
+        if self.classes is not None and len(self.classes):
+            codec = LabelCodec(self.classes)
+            if labels is None or codec.knows(labels):
+                return codec
+            codes = LabelCodec(np.arange(len(self.classes)))
+            return codes if codes.knows(labels) else codec
+        if labels is None:
+            return None
+        if known is not None and not reset:
+            known.encode(labels)
+            return known
+        found = np.unique(labels if classes is None else check_labels(classes))
+        check_several_classes(found)
+        codec = LabelCodec(found)
+        codec.encode(labels)
+        return codec
+
+    # -- data -----------------------------------------------------------------------------
+
+    def check_data(self, X: Any, y: Any = None) -> None:
+        """Do nothing more: `fit` and `partial_fit` have checked the data."""
+        if not hasattr(self, "codec_"):
+            self._prepare(X, y, None, None, reset=True)
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Return the dataset of X and y, with codes 0..n_classes-1 as labels.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`; y is None for prediction.
+
+        Returns
+        -------
+        dataset : torch Dataset
+        """
+        X = self._get_input(X, reset=False)
+        codec = getattr(self, "codec_", None)
+        if y is None or codec is None:
+            return super().get_dataset(X, y)
+        if not is_dataset(X):
+            return super().get_dataset(X, codec.encode(check_labels(y)))
+        codes, inside = codec.encode(check_labels(y)), read_labels(X)
+        if inside is not None and np.array_equal(np.asarray(inside), codes):
+            return X
+        return RelabelledDataset(X, codes)
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
+        """Return the datasets of the training and of the validation rows, or None for these.
+
+        Parameters
+        ----------
+        X, y, **fit_params
+            As in `fit`.
+
+        Returns
+        -------
+        dataset_train, dataset_valid : torch Dataset
+        """
+        train, valid = super().get_split_datasets(X, self._get_labels(X, y), **fit_params)
+        codec = getattr(self, "codec_", None)
+        if codec is not None and valid is not None and not codec.is_identity:
+            labels = read_labels(valid)
+            if labels is not None and np.asarray(labels).dtype.kind not in "iu":
+                valid = RelabelledDataset(valid, codec.encode(check_labels(labels)))
+        return train, valid
+
+    def get_selection_dataset(self, dataset_train: Any) -> Any:
+        """Return the dataset that gradients are taken on: the training rows, in order.
+
+        Override it where `dataset_train` augments its rows: selection should see them plain.
+
+        Parameters
+        ----------
+        dataset_train : torch Dataset
+
+        Returns
+        -------
+        dataset : torch Dataset
+            Of the same length and order.
+        """
+        return dataset_train
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return the iterator over the batches of a dataset.
+
+        Parameters
+        ----------
+        dataset : torch Dataset
+        training : bool, default=False
+            Whether to use `iterator_train` or `iterator_valid`.
+
+        Returns
+        -------
+        iterator : iterable of batches
+        """
+        if not isinstance(dataset, CoresetDataset):
+            return super().get_iterator(dataset, training=training)
+        prefix = "iterator_train" if training else "iterator_valid"
+        iterator_cls, kwargs = getattr(self, prefix), self.get_params_for(prefix)
+        if isinstance(iterator_cls, type) and issubclass(iterator_cls, DataLoader):
+            kwargs["collate_fn"] = keep_batch
+        batch_size = kwargs.setdefault("batch_size", self.batch_size)
+        if batch_size == -1:
+            kwargs["batch_size"] = len(dataset)
+        if training:
+            self._check_loader(kwargs, len(dataset))
+        else:
+            for name in ("sampler", "batch_sampler", "shuffle", "drop_last"):
+                kwargs.pop(name, None)
+        return iterator_cls(dataset, **kwargs)
+
+    def _check_loader(self, kwargs: dict[str, Any], n_rows: int) -> None:
+        for name in ("sampler", "batch_sampler"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"iterator_train__{name} draws from all rows, and a coreset has other "
+                    "ones: it cannot be used here. Use iterator_train__shuffle, or weigh rows "
+                    "by sample_weight."
+                )
+        if kwargs.get("drop_last"):
+            if n_rows < kwargs["batch_size"]:
+                raise ValueError(
+                    f"A coreset of {n_rows} rows is smaller than batch_size="
+                    f"{kwargs['batch_size']} with iterator_train__drop_last=True: nothing "
+                    "would be trained. Lower batch_size, raise coreset_size, or set "
+                    "iterator_train__drop_last=False."
+                )
+        elif n_rows < self.training_.n_rows and _has_batch_norm(self.module_):
+            # A last batch of one row has no statistics.
+            while n_rows > kwargs["batch_size"] and n_rows % kwargs["batch_size"] == 1:
+                kwargs["batch_size"] += 1
+
+    def _get_input(self, X: Any, *, reset: bool) -> Any:
+        """Return X as skorch takes it, checked if it is an array."""
+        if is_dataset(X) or sparse.issparse(X) or isinstance(X, Mapping):
+            return self._check_array(X, reset=reset) if sparse.issparse(X) else _check_leaves(X)
+        if hasattr(X, "iloc"):
+            by_name = getattr(X, "ndim", 1) == 2 and _takes_names(self._get_forward(), X.columns)
+            return X if by_name else self._check_array(X, reset=reset)
+        if torch.is_tensor(X):
+            return self._check_tensor(X, reset=reset)
+        if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1:
+            return _check_leaves(X)
+        if isinstance(X, np.ndarray) and X.dtype.kind not in "OUSc" and X.ndim != 2:
+            return X if X.ndim < 2 else check_array(X, allow_nd=True, input_name="X")
+        if self.dataset is not SkorchDataset and isinstance(X, np.ndarray) and X.ndim != 2:
+            return X
+        return self._check_array(X, reset=reset)
+
+    def _check_array(self, X: Any, *, reset: bool) -> Any:
+        reset = reset or not hasattr(self, "n_features_in_")
+        return validate_data(self, X, reset=reset, accept_sparse="csr", dtype="numeric")
+
+    def _check_tensor(self, X: Tensor, *, reset: bool) -> Tensor:
+        _check_leaves(X)
+        if X.ndim == 2:
+            reset = reset or not hasattr(self, "n_features_in_")
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        return X
+
+    def _get_forward(self) -> Any:
+        module = getattr(self, "module_", self.module)
+        return getattr(module, "forward", module)
+
+    def initialize_module(self) -> CRUSTClassifier:
+        """Initialize the module, with sizes from the data where it takes them.
+
+        Returns
+        -------
+        self : CRUSTClassifier
+        """
+        if isinstance(self.module, nn.Module):
+            return super().initialize_module()
+        kwargs = self.get_params_for("module")
+        takes = _parameter_names(self.module)
+        inferred = getattr(self, "inferred_params_", {})
+        kwargs |= {k: v for k, v in inferred.items() if k in takes and k not in kwargs}
+        self.module_ = self.initialized_instance(self.module, kwargs)
+        return self
+
+    # -- training -------------------------------------------------------------------------
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks, with the labels as they were given.
+
+        Parameters
+        ----------
+        method_name : str
+        **cb_kwargs : dict
+        """
+        codec = getattr(self, "codec_", None)
+        if method_name == "on_epoch_begin":
+            self._begin_epoch(cb_kwargs["dataset_train"])
+        if codec is not None and not codec.is_identity:
+            if method_name in ("on_batch_begin", "on_batch_end"):
+                x, y = cb_kwargs["batch"]
+                cb_kwargs["batch"] = x, codec.decode(y.cpu() if torch.is_tensor(y) else y)
+            for name in ("dataset_train", "dataset_valid"):
+                if name in cb_kwargs:
+                    cb_kwargs[name] = with_labels(cb_kwargs[name], codec.decode)
+        super().notify(method_name, **cb_kwargs)
+
+    def _begin_epoch(self, dataset_train: Any) -> None:
+        if self.training_ is not None:
+            return
+        labels = read_labels(dataset_train)
+        if labels is None:
+            raise ValueError(
+                f"The labels of {type(dataset_train).__name__} cannot be read, and a coreset "
+                "is chosen by them. Pass them apart, fit(dataset, y), or give the dataset an "
+                "attribute `y` or `targets`."
+            )
+        codes = np.asarray(labels.cpu() if torch.is_tensor(labels) else labels).astype(np.int64)
+        rows = base_rows(dataset_train)
+        weights, n_rows = getattr(self, "sample_weight_given_", None), int(rows.max()) + 1
+        if weights is not None:
+            n_rows = len(weights)
+            weights = check_sample_weight(weights, n_rows)[rows]
+            weights = weights / weights.mean()
+        inner = dataset_train
+        while isinstance(inner, torch.utils.data.Subset):
+            inner = inner.dataset
+        training = _Training(dataset_train, rows, codes, weights, len(inner))
+        self._check_module(training)
+        self.training_ = training
+
+    def _check_module(self, training: _Training) -> None:
+        """Run the module on two rows in eval mode: its output has to fit the method."""
+        few = np.arange(min(2, len(training.codes)))
+        x, y = fetch_rows(training.dataset, few, self._get_collate_fn())
+        with self._evaluation():
+            proxy = self._make_proxy()
+            _, output = proxy.compute(lambda: self.infer(x), to_tensor(y, self.device))
+            n_classes = len(self.codec_.classes)
+            if output.ndim != 2 or output.shape[1] != n_classes:
+                raise ValueError(
+                    f"The output of module={type(self.module_).__name__} has shape "
+                    f"{tuple(output.shape)} for {len(few)} rows, and there are {n_classes} "
+                    "classes: it needs one column per class. Set the module's number of "
+                    "outputs (module__num_classes for the modules of this package), or pass "
+                    "all labels by `classes`."
+                )
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run one epoch: training, after the warm-up, over the coreset.
+
+        Parameters
+        ----------
+        iterator : iterable of batches or None
+        training : bool
+        prefix : str
+        step_fn : callable
+        **fit_params : dict
+        """
+        if training and self.training_ is not None:
+            start = time.perf_counter()
+            iterator = self._get_training_iterator(iterator, **fit_params)
+            self.history.record("selection_dur", time.perf_counter() - start)
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+
+    def _get_training_iterator(self, iterator: Any, **fit_params: Any) -> Any:
+        now, epoch = self.training_, len(self.history) - 1
+        if epoch < self.warmup_epochs:
+            self.history.record("coreset_size", len(now.rows))
+            if now.weights is None:
+                return iterator
+            if now.full_iterator is None:
+                now.full_iterator = self._make_iterator(np.arange(len(now.rows)), now.weights)
+            return now.full_iterator
+        due = (epoch - self.warmup_epochs) % self.reselect_every == 0
+        if due or now.coreset_iterator is None:
+            self._reselect(epoch, **fit_params)
+        self.history.record("coreset_size", len(self.coreset_indices_))
+        return now.coreset_iterator
+
+    def _make_iterator(self, positions: np.ndarray, weights: np.ndarray, **mixing: Any) -> Any:
+        dataset = CoresetDataset(
+            self.training_.dataset,
+            positions,
+            None if (weights == 1.0).all() else weights,
+            collate_fn=self._get_collate_fn(),
+            **mixing,
+        )
+        return self.get_iterator(dataset, training=True)
+
+    def _get_collate_fn(self, training: bool = True) -> Any:
+        prefix = "iterator_train" if training else "iterator_valid"
+        return self.get_params_for(prefix).get("collate_fn") or default_collate
+
+    def _reselect(self, epoch: int, **fit_params: Any) -> None:
+        """Choose the coreset by the gradients of the current network."""
+        now = self.training_
+        proxies, predicted, metric = self._compute_gradients(**fit_params)
+        groups = {"prediction": predicted, "label": now.codes, None: None}[self.group_by]
+        seed = int(RandomState([self.coreset_seed_, epoch]).randint(2**31 - 1))
+        selector = self._make_selector(seed)
+        if metric is not None:
+            selector.set_params(metric=metric)
+        selector._fit_gradients(proxies, groups, now.weights)
+        chosen = selector.sample_indices_
+        order = np.argsort(chosen)
+        positions = chosen[order]
+        if self.coreset_weight == "cluster":
+            weights = selector.sample_weight_[order]
+        else:
+            weights = np.ones(len(chosen)) if now.weights is None else now.weights[positions]
+        weights = weights * (len(weights) / weights.sum())
+        rank = np.empty(len(order) + 1, np.int64)
+        rank[order], rank[-1] = np.arange(len(order)), -1
+        clusters = rank[selector.assignment_]
+        iterator = self._make_iterator(positions, weights, **self._get_mixing(positions, clusters))
+        assignment = np.full(now.n_rows, -1, np.int64)
+        assignment[now.rows] = clusters
+        # All at once, so that an interrupt leaves either the old coreset or the new one.
+        now.coreset_iterator = iterator
+        self.selector_ = selector
+        self.coreset_indices_ = now.rows[positions]
+        self.coreset_weights_ = weights
+        self.coreset_assignment_ = assignment
+
+    def _get_mixing(self, positions: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
+        if self.mixup is None:
+            return {}
+        mixing: dict[str, Any] = {"mixup": "batch", "mixup_alpha": self._get_mixup_alpha()}
+        if self.mixup == "cluster":
+            mixing |= {"mixup": "pool", "partners": Partners(clusters[positions], clusters)}
+        elif self.mixup == "class":
+            codes = self.training_.codes
+            mixing |= {"mixup": "pool", "partners": Partners(codes[positions], codes)}
+        return mixing
+
+    def _compute_gradients(self, **fit_params: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Return the proxy and the predicted class of each training row, and the metric."""
+        n_rows = len(self.training_.codes)
+        dataset = CoresetDataset(
+            self.get_selection_dataset(self.training_.dataset),
+            np.arange(n_rows),
+            indexed=True,
+            collate_fn=self._get_collate_fn(training=False),
+        )
+        proxies = predicted = None
+        with self._evaluation():
+            proxy = self._make_proxy()
+            for batch, y in self.get_iterator(dataset, training=False):
+                y = to_tensor(y, self.device)
+                rows, output = proxy.compute(lambda b=batch: self.infer(b, **fit_params), y)
+                if proxies is None:
+                    proxies = rows.new_empty((n_rows, rows.shape[1]))
+                    predicted = torch.empty(n_rows, dtype=torch.int64, device=rows.device)
+                at = batch.position.to(rows.device)
+                proxies[at], predicted[at] = rows, output.argmax(dim=1)
+        if not torch.isfinite(proxies).all():
+            raise FloatingPointError(
+                f"The gradients of epoch {len(self.history)} are not finite: training has "
+                "diverged. Lower lr, or clip gradients (skorch.callbacks.GradientNormClipping)."
+            )
+        return proxies.cpu().numpy(), predicted.cpu().numpy(), proxy.metric
+
+    def _make_proxy(self) -> GradientProxy:
+        return GradientProxy(
+            self.module_, self.criterion_, self._get_losses, self.gradient, self.gradient_layer
+        )
+
+    def _get_losses(self, output: Any, y: Tensor) -> Tensor:
+        """Return one loss per example."""
+        with unreduced(self.criterion_):
+            return check_losses(super().get_loss(output, y), len(y), self.criterion_)
+
+    @contextmanager
+    def _evaluation(self) -> Iterator[None]:
+        """Eval mode, no compiled module, and no draw from the generators of training."""
+        module = self.module_
+        devices = [p.device for p in module.parameters() if p.device.type == "cuda"][:1]
+        # Hooks do not reach into a compiled module.
+        vars(self)["module_"] = getattr(module, "_orig_mod", module)
+        try:
+            with torch.random.fork_rng(devices=devices):
+                self._set_training(False)
+                yield
+        finally:
+            vars(self)["module_"] = module
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Run the module on a batch, mixed with its partners where it has some.
+
+        Parameters
+        ----------
+        x : input data
+            What the iterator gives as X.
+        **fit_params : dict
+            Passed on to the module's forward.
+
+        Returns
+        -------
+        output : tensor or tuple of tensors
+        """
+        if isinstance(x, MixedBatch):
+            share = to_device(x.share, self.device)
+            x = mix(to_tensor(x.x, self.device), to_tensor(x.partner_x, self.device), share)
+        elif isinstance(x, WeightedBatch | IndexedBatch):
+            x = x.x
+        return super().infer(_match_precision(x, self.module_), **fit_params)
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """Return the loss of a batch: over a coreset, the weighted loss of the mixture.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (batch_size, n_classes)
+        y_true : tensor of shape (batch_size,)
+        X : input data, default=None
+        training : bool, default=False
+
+        Returns
+        -------
+        loss : tensor of shape ()
+        """
+        if not isinstance(X, WeightedBatch | MixedBatch):
+            return super().get_loss(y_pred, y_true, X=X, training=training)
+        y_true = to_tensor(y_true, device=self.device)
+        # Class weights of the criterion are averaged over, as torch does.
+        class_weight = getattr(self.criterion_, "weight", None)
+        with unreduced(self.criterion_) as reduction:
+            loss, norm = self._weigh(y_pred, y_true, class_weight)
+            if isinstance(X, MixedBatch):
+                share = X.share.to(loss)
+                other, other_norm = self._weigh(
+                    y_pred, to_tensor(X.partner_y, self.device), class_weight
+                )
+                loss = share * loss + (1 - share) * other
+                norm = share * norm + (1 - share) * other_norm
+        total = (X.weight.to(loss) * loss).sum()
+        return total if reduction == "sum" else total / norm.sum()
+
+    def _weigh(
+        self, y_pred: Any, y_true: Tensor, class_weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        loss = check_losses(super().get_loss(y_pred, y_true), len(y_true), self.criterion_)
+        return loss, torch.ones_like(loss) if class_weight is None else class_weight[y_true]
+
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        """Stop if the training loss is not finite.
+
+        Parameters
+        ----------
+        net : CRUSTClassifier
+        batch : tuple, default=None
+        training : bool, default=False
+        **kwargs : dict
+        """
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        if training and not math.isfinite(loss := self.history[-1, "batches", -1, "train_loss"]):
+            raise FloatingPointError(
+                f"The training loss became {loss} in epoch {len(self.history)}. Lower lr, clip "
+                "gradients (skorch.callbacks.GradientNormClipping), or scale X. The epochs "
+                "before are in `history`."
+            )
+
+    # -- prediction -----------------------------------------------------------------------
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted labels.
+
+        Parameters
+        ----------
+        X : input data
+            As in `fit`.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Of the kind of the labels given to fit. After `load_params` alone, which restores
+            no classes, the columns of the module's output.
+        """
+        codes = super().predict(X)
+        codec = getattr(self, "codec_", None)
+        return codes if codec is None else codec.decode(codes)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _n_rows(X: Any) -> int:
+    return X.shape[0] if hasattr(X, "shape") and len(X.shape) else get_len(X)
+
+
+def _check_leaves(X: Any) -> Any:
+    """Check that the floats in arrays, tensors, and dicts or lists of them, are finite."""
+    if isinstance(X, Mapping):
+        for leaf in X.values():
+            _check_leaves(leaf)
+    elif isinstance(X, list | tuple):
+        for leaf in X:
+            _check_leaves(leaf)
+    elif torch.is_tensor(X):
+        if X.is_floating_point() and not torch.isfinite(X).all():
+            raise ValueError("Input X contains NaN or infinity. Impute or drop those rows.")
+    elif isinstance(X, np.ndarray) and X.dtype.kind == "f":
+        assert_all_finite(X, input_name="X")
+    return X
+
+
+def _parameter_names(function: Any) -> set[str]:
+    try:
+        return set(signature(function).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
+def _takes_names(forward: Any, columns: Any) -> bool:
+    """Return whether a module takes the columns of a DataFrame by name, as skorch gives them."""
+    try:
+        parameters = signature(forward).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(p.kind is p.VAR_KEYWORD for p in parameters) or set(columns) <= {
+        p.name for p in parameters
+    }
+
+
+def _infer_module_params(X: Any, codec: LabelCodec | None) -> dict[str, int]:
+    """Return what the data tells of a module's sizes."""
+    params = {} if codec is None else {"num_classes": len(codec.classes)}
+    if is_dataset(X):
+        item = X[0]
+        first = item[0] if isinstance(item, tuple | list) else item
+        shape = getattr(first, "shape", ())
+    else:
+        shape = getattr(X, "shape", (0,))[1:]
+    if len(shape) >= 1:
+        params["in_features"] = math.prod(shape)
+    if len(shape) >= 2:
+        params["in_channels"] = shape[0]
+    return params
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
+
+
+def _match_precision(x: Any, module: Any) -> Any:
+    """Bring float64, scikit-learn's habit, to the precision of the module's weights."""
+    if isinstance(x, Mapping):
+        return {key: _match_precision(value, module) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x)(_match_precision(value, module) for value in x)
+    x = torch.as_tensor(x) if isinstance(x, np.ndarray) else x
+    if torch.is_tensor(x) and x.dtype == torch.float64 and isinstance(module, nn.Module):
+        weight = next(module.parameters(), None)
+        if weight is not None and weight.is_floating_point():
+            return x.to(weight.dtype)
+    return x
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Seed the global generators inside the block, and restore them after it."""
+    if seed is None:
+        yield
+        return
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

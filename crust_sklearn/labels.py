@@ -1,0 +1,100 @@
+"""Labels of any kind that scikit-learn takes, as codes 0..n_classes-1 and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+
+class LabelCodec:
+    """Encode labels as the columns of the module's output, and decode predictions.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+        The labels, in the order of the columns.
+
+    Examples
+    --------
+    >>> from crust_sklearn.labels import LabelCodec
+    >>> codec = LabelCodec(["ham", "spam"])
+    >>> codec.encode(["spam", "ham"]), codec.decode([0, 1])
+    (array([1, 0]), array(['ham', 'spam'], dtype='<U4'))
+    """
+
+    def __init__(self, classes: Any):
+        self.classes = np.asarray(classes)
+        self._order = np.argsort(self.classes, kind="stable")
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether labels and codes are the same numbers."""
+        return self.classes.dtype.kind in "iu" and np.array_equal(
+            self.classes, np.arange(len(self.classes))
+        )
+
+    def knows(self, y: Any) -> bool:
+        """Return whether every label of y is one of the classes."""
+        return bool(np.isin(y, self.classes).all())
+
+    def encode(self, y: Any) -> np.ndarray:
+        """Return the codes of y, of shape (n_samples,) and dtype int64.
+
+        Raises
+        ------
+        ValueError
+            If y holds a label that is not among the classes.
+        """
+        y = np.asarray(y)
+        if not self.knows(y):
+            unknown = np.setdiff1d(y, self.classes)[:5].tolist()
+            raise ValueError(
+                f"y contains labels that are not among the classes: {unknown}. Pass all labels "
+                "that will occur by the parameter `classes`, or to the first call of "
+                "partial_fit."
+            )
+        position = np.searchsorted(self.classes, y, sorter=self._order)
+        return self._order[position].astype(np.int64)
+
+    def decode(self, codes: Any) -> np.ndarray:
+        """Return the labels of the codes, of shape (n_samples,)."""
+        return self.classes[np.asarray(codes)]
+
+
+def check_labels(y: Any) -> np.ndarray:
+    """Return labels as a 1-d array.
+
+    Parameters
+    ----------
+    y : array-like or tensor of shape (n_samples,) or (n_samples, 1)
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If y is not one-dimensional, is continuous, or contains NaN.
+    """
+    if hasattr(y, "detach"):
+        y = y.detach().cpu().numpy()
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    elif y.dtype.kind == "O" and any(label is None or label != label for label in y):
+        raise ValueError("Input y contains NaN. Give every row a label, or leave it out.")
+    check_classification_targets(y)
+    return y
+
+
+def check_several_classes(classes: np.ndarray) -> None:
+    """Raise if there is nothing to tell apart."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"y contains one class only, {classes.tolist()}: a classifier needs samples of at "
+            "least two."
+        )

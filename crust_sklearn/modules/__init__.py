@@ -1,0 +1,18 @@
+"""Networks that are ready to be trained, and augmentation as a module."""
+
+from .augment import RandomCropFlip
+from .cnn import SmallCNN
+from .mlp import MLP
+from .resnet import ResNet, ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
+
+__all__ = [
+    "MLP",
+    "RandomCropFlip",
+    "ResNet",
+    "ResNet20",
+    "ResNet32",
+    "ResNet44",
+    "ResNet56",
+    "ResNet110",
+    "SmallCNN",
+]

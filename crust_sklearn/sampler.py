@@ -1,0 +1,98 @@
+"""CoresetSampler: keep only the coreset, inside an imbalanced-learn Pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.utils import _safe_indexing, check_consistent_length
+
+from .selector import BaseCoresetEstimator
+
+
+class CoresetSampler(BaseCoresetEstimator):
+    """Keep the coreset and drop all other rows, by imbalanced-learn's protocol.
+
+    A step of :class:`imblearn.pipeline.Pipeline`: rows are dropped in `fit` only. The weights
+    of the rows cannot travel along there; `CoresetClassifier` is the form that keeps them.
+
+    Parameters
+    ----------
+    strategy : str or object with a method ``select``, default="facility-location"
+        How rows are chosen; see `CoresetSelector`.
+    coreset_size : float or int, default=0.5
+        A fraction of each class, or the total number of rows; see `CoresetSelector`.
+    stratify : bool, default=True
+        Whether to choose within each class of y.
+    metric : str, callable or object with a method ``pairwise(X, Y)``, default="euclidean"
+        The distance between rows.
+    n_jobs : int or None, default=None
+        How many classes are worked on at once, in joblib threads.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the strategies that draw at random.
+    verbose : int, default=0
+        Passed on to :class:`joblib.Parallel`.
+
+    Attributes
+    ----------
+    sample_indices_ : ndarray of shape (n_coreset,), dtype int64
+        The kept rows, in the order in which they are returned.
+    sample_weight_ : ndarray of shape (n_coreset,), dtype float64
+        What each kept row stands for.
+    assignment_ : ndarray of shape (n_samples,), dtype int64
+        For every row the position of its medoid in `sample_indices_`.
+    objective_ : float
+        The sum of the distances from the rows to their medoids.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn import CoresetSampler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X_kept, y_kept = CoresetSampler("centrality", coreset_size=30).fit_resample(X, y)
+    >>> X_kept.shape, y_kept.shape
+    ((30, 4), (30,))
+    """
+
+    def fit(self, X: Any, y: Any) -> CoresetSampler:
+        """Choose the rows, without dropping any.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self : CoresetSampler
+
+        Raises
+        ------
+        ValueError
+            As `CoresetSelector.fit`.
+        """
+        self._fit_rows(X, y, None)
+        return self
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Choose the rows, and return them alone.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        X_resampled : same type as X, of shape (n_coreset, n_features)
+        y_resampled : same type as y, of shape (n_coreset,)
+
+        Raises
+        ------
+        ValueError
+            As `CoresetSelector.fit`.
+        """
+        check_consistent_length(X, y)
+        self.fit(X, y)
+        return _safe_indexing(X, self.sample_indices_), _safe_indexing(y, self.sample_indices_)

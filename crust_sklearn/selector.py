@@ -1,0 +1,394 @@
+"""CoresetSelector: choose a weighted coreset of the rows of X, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.random import RandomState
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils import Tags, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._validation import check_coreset_size, check_sample_weight
+from .strategies import BaseStrategy, Coreset, make_strategy
+from .strategies._distances import check_metric, cross_distances
+
+__all__ = ["BaseCoresetEstimator", "Coreset", "CoresetSelector", "share_budget"]
+
+
+class BaseCoresetEstimator(BaseEstimator):
+    """What `CoresetSelector` and `CoresetSampler` share: the parameters and the selection."""
+
+    sample_indices_: np.ndarray
+    sample_weight_: np.ndarray
+    assignment_: np.ndarray
+    objective_: float
+
+    def __init__(
+        self,
+        strategy: Any = "facility-location",
+        *,
+        coreset_size: float | int = 0.5,
+        stratify: bool = True,
+        metric: Any = "euclidean",
+        n_jobs: int | None = None,
+        random_state: int | RandomState | None = None,
+        verbose: int = 0,
+    ):
+        self.strategy = strategy
+        self.coreset_size = coreset_size
+        self.stratify = stratify
+        self.metric = metric
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; ``strategy__name`` reaches into the strategy, also by short name.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the estimator, and of its strategy with the prefix ``strategy__``.
+
+        Returns
+        -------
+        self : object
+        """
+        if "strategy" in params:
+            self.strategy = params.pop("strategy")
+        if isinstance(self.strategy, str) and any(name.startswith("strategy__") for name in params):
+            self.strategy = make_strategy(self.strategy)
+        return super().set_params(**params)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _check_options(self, n_rows: int) -> None:
+        """Raise if a parameter is not valid for `n_rows` rows to choose from."""
+        check_metric(self.metric)
+        check_coreset_size(self.coreset_size, n_rows)
+        strategy = make_strategy(self.strategy)
+        if isinstance(strategy, BaseStrategy):
+            strategy._check_options()
+
+    def _fit_rows(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        """Validate and select; return the validated X."""
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
+        groups = self._encode_groups(y, X.shape[0])
+        weights = check_sample_weight(sample_weight, X.shape[0])
+        self._select_in_groups(X, groups, weights, merge_duplicates=True)
+        return X
+
+    def _encode_groups(self, y: Any, n_rows: int) -> np.ndarray | None:
+        if not self.stratify or y is None:
+            return None
+        y = column_or_1d(y, warn=True)
+        if len(y) != n_rows:
+            raise ValueError(f"X has {n_rows} rows, y has {len(y)}: give one label per row.")
+        try:
+            check_classification_targets(y)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} stratify=True selects within each class of y; for other targets "
+                "set stratify=False."
+            ) from error
+        return np.unique(y, return_inverse=True)[1]
+
+    def _select_in_groups(
+        self,
+        X: Any,
+        groups: np.ndarray | None,
+        sample_weight: np.ndarray | None,
+        *,
+        merge_duplicates: bool,
+    ) -> None:
+        """Set the fitted attributes from validated rows of X, groups and weights."""
+        n_rows = X.shape[0]
+        weights = np.ones(n_rows) if sample_weight is None else sample_weight
+        candidates = np.flatnonzero(weights)
+        self._check_options(len(candidates))
+        strategy = self._clone_strategy()
+        rows = _split_by_group(candidates, groups)
+        # Per group: the row of each point, and the point of each row.
+        merged = [
+            _merge_equal_rows(_dense(X, r)) if merge_duplicates else (np.arange(len(r)),) * 2
+            for r in rows
+        ]
+        budgets = share_budget([len(first) for first, _ in merged], self.coreset_size)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(rows))
+        coresets = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)(
+            delayed(strategy.select)(
+                _dense(X, r[first]),
+                budget,
+                sample_weight=np.bincount(point, weights=weights[r]),
+                random_state=seed,
+            )
+            for r, (first, point), budget, seed in zip(rows, merged, budgets, seeds, strict=True)
+        )
+        self._gather(n_rows, rows, merged, coresets)
+        self._add_duplicates(weights)
+
+    def _clone_strategy(self) -> Any:
+        strategy = make_strategy(self.strategy)
+        if not hasattr(strategy, "get_params"):
+            return strategy
+        strategy = clone(strategy)
+        params = strategy.get_params(deep=False)
+        if "metric" in params and params["metric"] is None:
+            strategy.set_params(metric=self.metric)
+        return strategy
+
+    def _gather(
+        self,
+        n_rows: int,
+        rows: list[np.ndarray],
+        merged: list[tuple[np.ndarray, np.ndarray]],
+        coresets: list[Coreset],
+    ) -> None:
+        indices, assignment, offset = [], np.full(n_rows, -1, np.int64), 0
+        for r, (first, point), coreset in zip(rows, merged, coresets, strict=True):
+            indices.append(r[first[coreset.indices]])
+            assignment[r] = offset + coreset.assignment[point]
+            offset += len(coreset.indices)
+        self.sample_indices_ = np.concatenate(indices)
+        self.sample_weight_ = np.concatenate([c.weights for c in coresets])
+        self.assignment_ = assignment
+        self.objective_ = float(sum(c.objective for c in coresets))
+
+    def _add_duplicates(self, weights: np.ndarray) -> None:
+        """Fill up an integer `coreset_size` with copies once every distinct row is in."""
+        n_missing = (
+            int(self.coreset_size) - len(self.sample_indices_)
+            if isinstance(self.coreset_size, Integral)
+            else 0
+        )
+        if n_missing <= 0:
+            return
+        copies = np.setdiff1d(np.flatnonzero(weights), self.sample_indices_)[:n_missing]
+        self.sample_weight_ -= np.bincount(
+            self.assignment_[copies], weights[copies], minlength=len(self.sample_weight_)
+        )
+        self.assignment_[copies] = len(self.sample_indices_) + np.arange(n_missing)
+        self.sample_indices_ = np.concatenate([self.sample_indices_, copies])
+        self.sample_weight_ = np.concatenate([self.sample_weight_, weights[copies]])
+
+
+class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCoresetEstimator):
+    """Choose a weighted coreset of the rows of X; transform to distances to the chosen rows.
+
+    Parameters
+    ----------
+    strategy : str or object with a method ``select``, default="facility-location"
+        How rows are chosen: "facility-location", "centrality", "uniform" (see
+        :data:`crust_sklearn.strategies.STRATEGIES`), or an object with a method
+        ``select(X, n_select, *, sample_weight, random_state)`` that returns a ``Coreset``.
+    coreset_size : float or int, default=0.5
+        How many rows to choose. A float in (0, 1] is a fraction of each class (rounded to
+        the nearest, halves up, at least one row); an int is the total, shared out among the
+        classes in proportion by largest remainder, at least one row per class.
+    stratify : bool, default=True
+        Whether to choose within each class of y. False, or y=None: all rows are one group.
+    metric : str, callable or object with a method ``pairwise(X, Y)``, default="euclidean"
+        The distance between rows: a name of
+        :func:`~sklearn.metrics.pairwise_distances`, a function of two rows, or an object
+        whose ``pairwise(X, Y)`` returns an (n_X, n_Y) array.
+    n_jobs : int or None, default=None
+        How many classes are worked on at once, in joblib threads. The result does not
+        depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the strategies that draw at random.
+    verbose : int, default=0
+        Passed on to :class:`joblib.Parallel`, which reports the classes done.
+
+    Attributes
+    ----------
+    sample_indices_ : ndarray of shape (n_coreset,), dtype int64
+        The chosen rows of X, class after class, in order of selection within each.
+    sample_weight_ : ndarray of shape (n_coreset,), dtype float64
+        What each chosen row stands for: the total weight of the rows assigned to it.
+    assignment_ : ndarray of shape (n_samples,), dtype int64
+        For every row the position of its medoid in `sample_indices_`; -1 for a row whose
+        sample weight is zero.
+    components_ : {ndarray, sparse array} of shape (n_coreset, n_features)
+        The chosen rows.
+    objective_ : float
+        The weighted sum of the distances from the rows to their medoids (paper, Eq. 6).
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had string names for all of them.
+
+    See Also
+    --------
+    CoresetSampler : Drops the other rows, inside an imbalanced-learn Pipeline.
+    CoresetClassifier : Fits any classifier on the weighted coreset.
+
+    Notes
+    -----
+    Equal rows of a class are one point with the sum of their weights, so that a weight of 2
+    and a row given twice are the same; a float `coreset_size` is a fraction of the distinct
+    rows. An integer larger than their number is filled up with copies, which come last.
+    Rows of weight zero are never chosen. Sparse rows are made dense class by class.
+
+    References
+    ----------
+    Mirzasoleiman, Cao, Leskovec, "Coresets for Robust Training of Neural Networks against
+    Noisy Labels", NeurIPS 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn import CoresetSelector
+    >>> X, y = load_iris(return_X_y=True)
+    >>> selector = CoresetSelector(coreset_size=9).fit(X, y)
+    >>> selector.transform(X).shape
+    (150, 9)
+    >>> selector.sample_weight_.sum()
+    150.0
+    """
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> CoresetSelector:
+        """Choose the rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows to choose from.
+        y : array-like of shape (n_samples,), default=None
+            Class labels, used where `stratify` is True.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each row counts in the objective; None counts every row once.
+
+        Returns
+        -------
+        self : CoresetSelector
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range or unknown, if X, y and `sample_weight` differ in
+            length, or if X or `sample_weight` contains NaN or infinity.
+        """
+        X = self._fit_rows(X, y, sample_weight)
+        self.components_ = X[self.sample_indices_]
+        return self
+
+    def _fit_gradients(
+        self, X: np.ndarray, groups: np.ndarray | None, sample_weight: np.ndarray | None
+    ) -> CoresetSelector:
+        """Fit on validated gradients: as `fit`, but equal rows stay rows of their own."""
+        self._select_in_groups(X, groups, sample_weight, merge_duplicates=False)
+        self.components_ = X[self.sample_indices_]
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the distances to the chosen rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_coreset)
+            In the dtype of X, float32 or float64.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        distances = cross_distances(X, self.components_.astype(X.dtype), self.metric)
+        return distances.astype(X.dtype, copy=False)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.sample_indices_)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def share_budget(sizes: Sequence[int], coreset_size: float | int) -> list[int]:
+    """Return how many rows to choose from each group.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The number of rows of each group.
+    coreset_size : float or int
+        A fraction of each group, or the total, shared out in proportion to `sizes` by
+        largest remainder. Every group gets at least one, none more than it has.
+
+    Returns
+    -------
+    budgets : list of int
+
+    Raises
+    ------
+    ValueError
+        If an int `coreset_size` is less than the number of groups.
+
+    Examples
+    --------
+    >>> from crust_sklearn.selector import share_budget
+    >>> share_budget([6, 3, 1], 0.5), share_budget([6, 3, 1], 4)
+    ([3, 2, 1], [2, 1, 1])
+    """
+    counts = np.asarray(sizes)
+    if not isinstance(coreset_size, Integral):
+        # 0.29 * 100 is a little less than 29: the last digits must not decide.
+        share = np.floor(np.round(coreset_size * counts, 9) + 0.5).astype(int)
+        return np.maximum(share, 1).tolist()
+    if coreset_size < len(counts):
+        raise ValueError(
+            f"coreset_size={coreset_size} is less than the {len(counts)} classes, each of which "
+            f"needs at least one row. Give at least {len(counts)}, or do not group by class."
+        )
+    total = min(int(coreset_size), int(counts.sum()))
+    exact = total * counts / counts.sum()
+    share = np.maximum(np.floor(exact).astype(int), 1)
+    while (missing := total - share.sum()) != 0:
+        remainder = exact - share
+        if missing > 0:
+            order = np.argsort(-np.where(share < counts, remainder, -np.inf), kind="stable")
+        else:
+            order = np.argsort(np.where(share > 1, remainder, np.inf), kind="stable")
+        share[order[: min(abs(missing), np.sum(share > 1) if missing < 0 else len(order))]] += (
+            np.sign(missing)
+        )
+    return share.tolist()
+
+
+def _split_by_group(candidates: np.ndarray, groups: np.ndarray | None) -> list[np.ndarray]:
+    if groups is None:
+        return [candidates]
+    order = candidates[np.argsort(groups[candidates], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+
+
+def _dense(X: Any, rows: np.ndarray) -> np.ndarray:
+    part = X[rows]
+    return part.toarray() if sparse.issparse(part) else part
+
+
+def _merge_equal_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each distinct point, ascending, and the point of each row."""
+    bits = np.ascontiguousarray(X + 0.0).view(f"u{X.dtype.itemsize}").astype(np.uint64)
+    odd = np.random.RandomState(0).randint(2**62, size=X.shape[1]).astype(np.uint64) * 2 + 1
+    if len(np.unique((bits * odd).sum(axis=1))) == len(X):
+        return np.arange(len(X)), np.arange(len(X))
+    _, first, point = np.unique(X, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[point.ravel()]

@@ -1,0 +1,188 @@
+"""What every selection strategy shares: validation, assignment, weights, objective."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.random import RandomState
+from sklearn import get_config
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_random_state
+
+from .._validation import check_number, check_sample_weight
+from ._distances import check_metric, distance_matrix, nearest_columns, nearest_rows
+
+
+@dataclass(frozen=True)
+class Coreset:
+    """The rows that a strategy chose, and what each of them stands for.
+
+    Attributes
+    ----------
+    indices : ndarray of shape (n_select,), dtype int64
+        The chosen rows, in order of selection; no row occurs twice.
+    weights : ndarray of shape (n_select,), dtype float64
+        The total sample weight of the rows assigned to each chosen row: the cluster sizes
+        r_j of the paper where no `sample_weight` was given. They sum to the total weight.
+    assignment : ndarray of shape (n_rows,), dtype int64
+        For every row the position in `indices` of its medoid, the nearest chosen row.
+        A chosen row is its own medoid, also among duplicates.
+    objective : float
+        The k-medoids objective (paper, Eq. 6): the weighted sum of the distances from the
+        rows to their medoids.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crust_sklearn.strategies import FacilityLocation
+    >>> coreset = FacilityLocation().select(np.array([[0.0], [0.1], [5.0]]), 2)
+    >>> coreset.indices, coreset.weights, coreset.assignment
+    (array([1, 2]), array([2., 1.]), array([0, 0, 1]))
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+    assignment: np.ndarray
+    objective: float
+
+
+class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
+    """Base of the selection strategies: fill in `_pick`, and `select` does the rest.
+
+    Parameters
+    ----------
+    metric : str, callable, object with a method ``pairwise(X, Y)`` or None, default=None
+        The distance between rows. A name is one of scikit-learn's
+        :func:`~sklearn.metrics.pairwise_distances`. None: the metric of the selector that
+        uses the strategy, "euclidean" where the strategy is used alone.
+
+    Examples
+    --------
+    A strategy of one's own is one method:
+
+    >>> import numpy as np
+    >>> from crust_sklearn import CoresetSelector
+    >>> from crust_sklearn.strategies import BaseStrategy
+    >>> class LargestNorm(BaseStrategy):
+    ...     def _pick(self, X, n_select, sample_weight, random_state):
+    ...         return np.argsort(-np.linalg.norm(X, axis=1), kind="stable")[:n_select]
+    >>> X = np.array([[1.0], [3.0], [2.0]])
+    >>> CoresetSelector(LargestNorm(), coreset_size=2).fit(X).sample_indices_
+    array([1, 2])
+    """
+
+    def __init__(self, metric: Any = None):
+        self.metric = metric
+
+    def select(
+        self,
+        X: Any,
+        n_select: int,
+        *,
+        sample_weight: Any = None,
+        random_state: int | RandomState | None = None,
+    ) -> Coreset:
+        """Choose `n_select` rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            The rows to choose from.
+        n_select : int
+            How many rows to choose, from 1 to n_rows.
+        sample_weight : array-like of shape (n_rows,), default=None
+            What each row counts in the objective; None counts every row once.
+        random_state : int, RandomState instance or None, default=None
+            The source of randomness of those strategies that draw at random.
+
+        Returns
+        -------
+        coreset : Coreset
+
+        Raises
+        ------
+        ValueError
+            If `n_select` is not between 1 and n_rows, if X or `sample_weight` holds NaN or
+            infinity, or if an option of the strategy is not valid.
+        """
+        X = check_array(X, dtype=(np.float64, np.float32), input_name="X")
+        check_number("n_select", n_select, kind=Integral, low=1)
+        if n_select > len(X):
+            raise ValueError(f"n_select={n_select} is more than the {len(X)} rows to choose from.")
+        weights = check_sample_weight(sample_weight, len(X))
+        if weights is None:
+            weights = np.ones(len(X))
+        self._check_options()
+        return self._select(X, int(n_select), weights, check_random_state(random_state))
+
+    def _check_options(self) -> None:
+        """Validate the strategy's parameters; extend it where there are more."""
+        check_metric(self._metric())
+
+    def _metric(self) -> Any:
+        return "euclidean" if self.metric is None else self.metric
+
+    def _select(
+        self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
+    ) -> Coreset:
+        indices = np.asarray(self._pick(X, n_select, sample_weight, random_state), dtype=np.int64)
+        assignment, nearest = nearest_rows(X, X[indices], self._metric())
+        return _make_coreset(indices, assignment, nearest, sample_weight)
+
+    @abstractmethod
+    def _pick(
+        self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
+    ) -> np.ndarray:
+        """Return the `n_select` chosen rows of X, in order of selection.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), float32 or float64
+        n_select : int, from 1 to n_rows
+        sample_weight : ndarray of shape (n_rows,), float64, non-negative
+        random_state : RandomState instance
+
+        Returns
+        -------
+        indices : ndarray of shape (n_select,), dtype int64
+        """
+
+
+class BaseDistanceStrategy(BaseStrategy):
+    """Base of the strategies that work on the distance matrix: `_pick` is given it for X."""
+
+    def _select(
+        self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
+    ) -> Coreset:
+        _check_memory(len(X))
+        distances, scale = distance_matrix(X, self._metric())
+        indices = np.asarray(
+            self._pick(distances, n_select, sample_weight, random_state), dtype=np.int64
+        )
+        assignment, nearest = nearest_columns(distances, indices)
+        return _make_coreset(indices, assignment, nearest * np.float64(scale), sample_weight)
+
+
+def _make_coreset(
+    indices: np.ndarray, assignment: np.ndarray, nearest: np.ndarray, sample_weight: np.ndarray
+) -> Coreset:
+    # A medoid that has duplicates among the medoids would otherwise lose its own row.
+    assignment[indices] = np.arange(len(indices))
+    nearest[indices] = 0.0
+    weights = np.bincount(assignment, weights=sample_weight, minlength=len(indices))
+    return Coreset(indices, weights, assignment, float(sample_weight @ nearest))
+
+
+def _check_memory(n_rows: int) -> None:
+    needed = 4 * n_rows**2 / 2**20
+    allowed = get_config()["working_memory"]
+    if needed > allowed:
+        raise MemoryError(
+            f"The distance matrix of a group of {n_rows} rows takes {needed:.0f} MiB, more than "
+            f"scikit-learn's working_memory of {allowed} MiB. Select within smaller groups "
+            "(stratify=True, group_by), or raise it: sklearn.set_config(working_memory=...)."
+        )

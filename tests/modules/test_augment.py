@@ -1,0 +1,106 @@
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from crust_sklearn.modules import RandomCropFlip
+
+
+def get_all_variants(image, padding, flip):
+    """Return every crop, and its mirror image, that the module may make of one image."""
+    height, width = image.shape[1:]
+    padded = F.pad(image, (padding,) * 4)
+    crops = [
+        padded[:, top : top + height, left : left + width]
+        for top in range(2 * padding + 1)
+        for left in range(2 * padding + 1)
+    ]
+    return crops + [crop.flip(2) for crop in crops] if flip else crops
+
+
+def make_images(n_samples=300, channels=2, height=3, width=4):
+    """Return copies of one image without symmetries and without zeros."""
+    image = torch.arange(1.0, channels * height * width + 1).reshape(channels, height, width)
+    return image.expand(n_samples, -1, -1, -1).clone()
+
+
+@given(padding=st.integers(0, 3), flip=st.booleans(), height=st.integers(1, 5))
+@settings(max_examples=20, deadline=None)
+def test_every_result_is_a_crop_of_its_own_padded_image(padding, flip, height):
+    X = torch.randn(4, 2, height, 3)
+    out = RandomCropFlip(padding, flip)(X)
+    assert out.shape == X.shape
+    for image, result in zip(X, out, strict=True):
+        assert any(torch.equal(result, v) for v in get_all_variants(image, padding, flip))
+
+
+def test_every_crop_and_mirror_image_occurs():
+    torch.manual_seed(0)
+    X = make_images()
+    seen = {tuple(image.flatten().tolist()) for image in RandomCropFlip(padding=1)(X)}
+    expected = {tuple(v.flatten().tolist()) for v in get_all_variants(X[0], 1, flip=True)}
+    assert len(expected) == 18
+    assert seen == expected
+
+
+def test_mirrors_about_half_of_the_images():
+    torch.manual_seed(0)
+    X = make_images(n_samples=2000)
+    out = RandomCropFlip(padding=0)(X)
+    mirrored = (out == X.flip(3)).all(dim=(1, 2, 3))
+    assert torch.equal(out[~mirrored], X[~mirrored])
+    assert mirrored.double().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_flip_off_mirrors_nothing():
+    X = make_images()
+    assert torch.equal(RandomCropFlip(padding=0, flip=False)(X), X)
+
+
+def test_rests_in_eval_mode():
+    X = make_images()
+    assert torch.equal(RandomCropFlip().eval()(X), X)
+
+
+def test_leaves_its_input_alone_and_keeps_the_dtype():
+    X = make_images().to(torch.uint8)
+    before = X.clone()
+    out = RandomCropFlip()(X)
+    assert out.dtype == torch.uint8
+    assert not torch.equal(out, X)
+    assert torch.equal(X, before)
+
+
+def test_follows_the_seed_of_torch():
+    X, augment = make_images(), RandomCropFlip()
+    torch.manual_seed(3)
+    first = augment(X)
+    second = augment(X)
+    torch.manual_seed(3)
+    assert torch.equal(augment(X), first)
+    assert not torch.equal(second, first)
+
+
+def test_gradients_pass_through():
+    X = make_images(n_samples=2).requires_grad_()
+    RandomCropFlip(padding=0)(X).sum().backward()
+    assert torch.equal(X.grad, torch.ones_like(X))
+
+
+def test_shows_its_parameters_and_pickles():
+    augment = pickle.loads(pickle.dumps(RandomCropFlip(padding=2, flip=False)))
+    assert repr(augment) == "RandomCropFlip(padding=2, flip=False)"
+
+
+@pytest.mark.parametrize("padding", [-1, 1.5, True])
+def test_refuses_padding_that_is_not_a_count(padding):
+    with pytest.raises((TypeError, ValueError), match="padding must be an integer at least 0"):
+        RandomCropFlip(padding)
+
+
+def test_refuses_flat_input():
+    with pytest.raises(ValueError, match="Expected images of shape"):
+        RandomCropFlip()(torch.zeros(2, 64))
