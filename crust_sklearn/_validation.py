@@ -25,19 +25,29 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
 
 
 def check_number(
-    name: str, value: Any, *, kind: type = Real, low: float, high: float = np.inf, open_low=False
+    name: str,
+    value: Any,
+    *,
+    kind: type = Real,
+    low: float,
+    high: float = np.inf,
+    open_low: bool = False,
 ) -> Any:
     """Return `value` if it is a number of `kind` between `low` and `high`, else raise."""
     noun = "an integer" if kind is Integral else "a number"
     bound = f"{'greater than' if open_low else 'at least'} {low}"
     if high < np.inf:
         bound += f" and at most {high}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, kind):
+    if not _is_number(value, kind):
         raise TypeError(f"{name} must be {noun} {bound}; got {value!r}.")
     inside = (value > low if open_low else value >= low) and value <= high
     if not inside:
         raise ValueError(f"{name} must be {noun} {bound}; got {value!r}.")
     return value
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def check_coreset_size(value: Any, n_rows: int | None = None) -> Any:
@@ -46,14 +56,15 @@ def check_coreset_size(value: Any, n_rows: int | None = None) -> Any:
         "Give a float in (0, 1] for a fraction of each group, or an int of at least 1 "
         "for the total number of rows."
     )
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+    if not _is_number(value, Real):
         raise TypeError(f"coreset_size={value!r} is not a number. {remedy}")
-    if isinstance(value, Integral):
+    if _is_number(value, Integral):
         if value < 1:
             raise ValueError(f"coreset_size={value!r} is out of range. {remedy}")
         if n_rows is not None and value > n_rows:
             raise ValueError(
-                f"coreset_size={value!r} is more than the {n_rows} rows to choose from. {remedy}"
+                f"coreset_size={value!r} is more than the n_samples={n_rows} rows to choose from. "
+                f"{remedy}"
             )
     elif not 0.0 < value <= 1.0:
         raise ValueError(f"coreset_size={value!r} is out of range. {remedy}")

@@ -7,9 +7,7 @@ import random
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from inspect import signature
+from contextlib import ExitStack, contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,51 +15,45 @@ import numpy as np
 import torch
 from numpy.random import RandomState
 from scipy import sparse
+from sklearn.base import clone
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import validate_data
 from skorch import NeuralNetClassifier
-from skorch.dataset import Dataset as SkorchDataset
 from skorch.dataset import get_len
 from skorch.utils import is_dataset, to_device, to_tensor
-from sklearn.base import clone
-from sklearn.utils import Tags, assert_all_finite, check_array, check_random_state
-from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
+from ._inputs import check_finite, get_parameters, get_sizes, is_tensor, takes_names
 from ._validation import check_choice, check_number, check_sample_weight
 from .coreset_dataset import (
     CoresetDataset,
     IndexedBatch,
     MixedBatch,
-    Partners,
     RelabelledDataset,
     WeightedBatch,
-    base_rows,
-    fetch_rows,
     keep_batch,
     mix,
     read_labels,
     with_labels,
 )
-from .gradients import GRADIENTS, GradientProxy, check_losses, unreduced
+from .gradients import GRADIENTS, check_losses, unreduced
 from .labels import LabelCodec, check_labels, check_several_classes
+from .reselection import Reselection, has_batch_norm
 from .selector import CoresetSelector, share_budget
 
 GROUPS = ("prediction", "label", None)
 WEIGHTS = ("cluster", "uniform")
 MIXUPS = ("cluster", "class", "batch", None)
 
-
-@dataclass
-class _Training:
-    """What one call of `fit` or `partial_fit` trains on."""
-
-    dataset: Any  # of the training rows, with codes as labels
-    rows: np.ndarray  # the row of the X given, for each item of the dataset
-    codes: np.ndarray  # the code of the given label of each item
-    weights: np.ndarray | None  # the sample weight of each item
-    n_rows: int  # the number of rows of the X given
-    coreset_iterator: Any = None
-    full_iterator: Any = None
+NEVER_FINITE = (
+    "It was so from the first batch on: does the module return what the criterion expects, "
+    "logits for CrossEntropyLoss, probabilities for NLLLoss? Is X scaled?"
+)
+NO_LONGER_FINITE = (
+    "Lower lr, clip gradients (skorch.callbacks.GradientNormClipping), or scale X. The epochs "
+    "before are in `history`."
+)
 
 
 class CRUSTClassifier(NeuralNetClassifier):
@@ -222,7 +214,7 @@ class CRUSTClassifier(NeuralNetClassifier):
         super().__init__(
             module, criterion=criterion, train_split=train_split, classes=classes, **kwargs
         )
-        self.training_ = None
+        self.reselection_: Reselection | None = None
 
     # -- parameters -----------------------------------------------------------------------
 
@@ -253,8 +245,18 @@ class CRUSTClassifier(NeuralNetClassifier):
             setattr(self, name, value)
         return self
 
-    def _make_selector(self, seed: int | None = None) -> CoresetSelector:
-        """Return the selector to fit: a clone, with this classifier's parameters on top."""
+    def make_selector(self, seed: int | None = None) -> CoresetSelector:
+        """Return the selector to fit: a clone, with this classifier's parameters on top.
+
+        Parameters
+        ----------
+        seed : int or None, default=None
+            Its `random_state`, where it has none of its own.
+
+        Returns
+        -------
+        selector : CoresetSelector
+        """
         if isinstance(self.selector, str):
             selector = CoresetSelector(self.selector)
         elif isinstance(self.selector, CoresetSelector):
@@ -271,17 +273,16 @@ class CRUSTClassifier(NeuralNetClassifier):
             selector.set_params(random_state=seed)
         return selector.set_params(stratify=self.group_by is not None)
 
-    def _check_options(self, n_rows: int) -> None:
+    def _check_options(self) -> None:
         check_choice("gradient", self.gradient, GRADIENTS)
         check_choice("group_by", self.group_by, GROUPS)
         check_choice("coreset_weight", self.coreset_weight, WEIGHTS)
         check_choice("mixup", self.mixup, MIXUPS)
         check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
         check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
-        for alpha in self._get_mixup_alpha():
+        for alpha in self.get_mixup_alpha():
             check_number("mixup_alpha", alpha, low=0, high=1e6, open_low=True)
-        selector = self._make_selector()
-        selector._check_options(n_rows)
+        selector = self.make_selector()
         if self.gradient == "last_layer" and not (
             isinstance(selector.metric, str) and selector.metric == "euclidean"
         ):
@@ -290,12 +291,18 @@ class CRUSTClassifier(NeuralNetClassifier):
                 f"the selector's metric at 'euclidean'; got {selector.metric!r}."
             )
 
-    def _get_mixup_alpha(self) -> tuple[float, float]:
+    def get_mixup_alpha(self) -> tuple[float, float]:
+        """Return the two parameters of the Beta distribution of mixup.
+
+        Returns
+        -------
+        alpha : tuple of two floats
+        """
         alpha = self.mixup_alpha
         if isinstance(alpha, Real):
-            return (alpha, alpha)  # type: ignore[return-value]
+            return (alpha, alpha)
         if isinstance(alpha, tuple | list) and len(alpha) == 2:
-            return tuple(alpha)  # type: ignore[return-value]
+            return (alpha[0], alpha[1])
         raise TypeError(f"mixup_alpha must be a number or a pair of numbers; got {alpha!r}.")
 
     # -- fit ------------------------------------------------------------------------------
@@ -376,14 +383,14 @@ class CRUSTClassifier(NeuralNetClassifier):
             try:
                 super().partial_fit(X, y, classes, **fit_params)
             finally:
-                self.training_ = None
+                self.reselection_ = None
                 del self.sample_weight_given_
         return self
 
     def _draw_seed(self) -> int | None:
         """Return the seed of this call, and keep the one that coresets are drawn by."""
         if self.random_state is None:
-            self.coreset_seed_ = int(np.random.randint(2**31 - 1))
+            self.coreset_seed_ = int(check_random_state(None).randint(2**31 - 1))
             return None
         if isinstance(self.random_state, Integral):
             seed = int(self.random_state)
@@ -394,29 +401,33 @@ class CRUSTClassifier(NeuralNetClassifier):
 
     def _prepare(self, X: Any, y: Any, classes: Any, sample_weight: Any, *, reset: bool) -> None:
         """Check all that can be checked before training, and learn classes and shapes."""
-        if y is None and not is_dataset(X):
-            NeuralNetClassifier.check_data(self, X, y)
+        if y is None and not is_dataset(X) and self.iterator_train is DataLoader:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. Give "
+                "one label per row, or a torch Dataset that holds the labels as X."
+            )
         labels = self._get_labels(X, y)
-        n_rows = len(X) if is_dataset(X) else _n_rows(X)
+        self._check_options()
+        X = self._get_input(X, reset=reset)
+        n_rows = X.shape[0] if sparse.issparse(X) or is_tensor(X) else get_len(X)
         if labels is not None and len(labels) != n_rows:
             raise ValueError(
                 f"X and y have inconsistent lengths: X has {n_rows} rows, y has {len(labels)}. "
                 "Give one label per row."
             )
         check_sample_weight(sample_weight, n_rows)
-        self._check_options(n_rows)
+        self.make_selector()._check_options(n_rows)
         codec = self._get_codec(labels, classes, reset=reset)
         if codec is not None and self.group_by is not None:
-            size = self._make_selector().coreset_size
+            size = self.make_selector().coreset_size
             if isinstance(size, Integral):
                 share_budget(np.bincount(codec.encode(labels)).tolist(), size)
-        X = self._get_input(X, reset=reset)
         self.codec_ = codec
-        self.classes_inferred_ = None if codec is None else codec.classes
-        if codec is None:
-            del self.classes_inferred_
+        if codec is not None:
+            self.classes_inferred_ = codec.classes
         if reset:
-            self.inferred_params_ = _infer_module_params(X, codec)
+            n_classes = None if codec is None else len(codec.classes)
+            self.inferred_params_ = get_sizes(_row_shape(X), n_classes)
 
     def _get_labels(self, X: Any, y: Any) -> np.ndarray | None:
         if y is None and is_dataset(X):
@@ -439,7 +450,6 @@ class CRUSTClassifier(NeuralNetClassifier):
             known.encode(labels)
             return known
         found = np.unique(labels if classes is None else check_labels(classes))
-        check_several_classes(found)
         codec = LabelCodec(found)
         codec.encode(labels)
         return codec
@@ -486,7 +496,11 @@ class CRUSTClassifier(NeuralNetClassifier):
         -------
         dataset_train, dataset_valid : torch Dataset
         """
-        train, valid = super().get_split_datasets(X, self._get_labels(X, y), **fit_params)
+        if y is not None:
+            y = check_labels(y)
+        elif (inside := self._get_labels(X, None)) is not None:
+            X = self.get_dataset(X, inside)
+        train, valid = super().get_split_datasets(X, y, **fit_params)
         codec = getattr(self, "codec_", None)
         if codec is not None and valid is not None and not codec.is_identity:
             labels = read_labels(valid)
@@ -533,13 +547,13 @@ class CRUSTClassifier(NeuralNetClassifier):
         if batch_size == -1:
             kwargs["batch_size"] = len(dataset)
         if training:
-            self._check_loader(kwargs, len(dataset))
+            self._check_loader(kwargs, len(dataset), dataset.n_rows)
         else:
             for name in ("sampler", "batch_sampler", "shuffle", "drop_last"):
                 kwargs.pop(name, None)
         return iterator_cls(dataset, **kwargs)
 
-    def _check_loader(self, kwargs: dict[str, Any], n_rows: int) -> None:
+    def _check_loader(self, kwargs: dict[str, Any], n_rows: int, n_all: int) -> None:
         for name in ("sampler", "batch_sampler"):
             if kwargs.get(name) is not None:
                 raise ValueError(
@@ -555,38 +569,33 @@ class CRUSTClassifier(NeuralNetClassifier):
                     "would be trained. Lower batch_size, raise coreset_size, or set "
                     "iterator_train__drop_last=False."
                 )
-        elif n_rows < self.training_.n_rows and _has_batch_norm(self.module_):
+        elif n_rows < n_all and has_batch_norm(self.module_):
             # A last batch of one row has no statistics.
             while n_rows > kwargs["batch_size"] and n_rows % kwargs["batch_size"] == 1:
                 kwargs["batch_size"] += 1
 
     def _get_input(self, X: Any, *, reset: bool) -> Any:
-        """Return X as skorch takes it, checked if it is an array."""
-        if is_dataset(X) or sparse.issparse(X) or isinstance(X, Mapping):
-            return self._check_array(X, reset=reset) if sparse.issparse(X) else _check_leaves(X)
-        if hasattr(X, "iloc"):
-            by_name = getattr(X, "ndim", 1) == 2 and _takes_names(self._get_forward(), X.columns)
-            return X if by_name else self._check_array(X, reset=reset)
-        if torch.is_tensor(X):
-            return self._check_tensor(X, reset=reset)
-        if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1:
-            return _check_leaves(X)
-        if isinstance(X, np.ndarray) and X.dtype.kind not in "OUSc" and X.ndim != 2:
-            return X if X.ndim < 2 else check_array(X, allow_nd=True, input_name="X")
-        if self.dataset is not SkorchDataset and isinstance(X, np.ndarray) and X.ndim != 2:
+        """Return X as skorch takes it, checked where it is made of arrays."""
+        if is_dataset(X):
             return X
-        return self._check_array(X, reset=reset)
+        if is_tensor(X):
+            if X.ndim == 2:
+                self._validate(X, reset=reset, skip_check_array=True)
+            return check_finite(X)
+        if isinstance(X, Mapping) or (isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1):
+            return check_finite(X)
+        if hasattr(X, "iloc") and takes_names(self._get_forward(), X.columns):
+            return X
+        if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OUS":
+            return X  # raw items, for a dataset of the user's own
+        if isinstance(X, np.ndarray) and X.ndim > 2:
+            return check_array(X, allow_nd=True, input_name="X")
+        X = self._validate(X, reset=reset, accept_sparse="csr", dtype="numeric")
+        # skorch takes rows of sparse matrices, which those of sparse arrays are not.
+        return sparse.csr_matrix(X) if sparse.issparse(X) else X
 
-    def _check_array(self, X: Any, *, reset: bool) -> Any:
-        reset = reset or not hasattr(self, "n_features_in_")
-        return validate_data(self, X, reset=reset, accept_sparse="csr", dtype="numeric")
-
-    def _check_tensor(self, X: Tensor, *, reset: bool) -> Tensor:
-        _check_leaves(X)
-        if X.ndim == 2:
-            reset = reset or not hasattr(self, "n_features_in_")
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        return X
+    def _validate(self, X: Any, *, reset: bool, **kwargs: Any) -> Any:
+        return validate_data(self, X, reset=reset or not hasattr(self, "n_features_in_"), **kwargs)
 
     def _get_forward(self) -> Any:
         module = getattr(self, "module_", self.module)
@@ -601,26 +610,25 @@ class CRUSTClassifier(NeuralNetClassifier):
         """
         if isinstance(self.module, nn.Module):
             return super().initialize_module()
-        kwargs = self.get_params_for("module")
-        takes = _parameter_names(self.module)
-        inferred = getattr(self, "inferred_params_", {})
-        kwargs |= {k: v for k, v in inferred.items() if k in takes and k not in kwargs}
-        self.module_ = self.initialized_instance(self.module, kwargs)
+        given = self.get_params_for("module")
+        takes = {p.name for p in get_parameters(self.module)}
+        sizes = {k: v for k, v in getattr(self, "inferred_params_", {}).items() if k in takes}
+        self.module_ = self.initialized_instance(self.module, sizes | given)
         return self
 
     # -- training -------------------------------------------------------------------------
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks, with the labels as they were given.
+        """Call the callbacks, which see labels as they were given.
 
         Parameters
         ----------
         method_name : str
         **cb_kwargs : dict
         """
-        codec = getattr(self, "codec_", None)
         if method_name == "on_epoch_begin":
             self._begin_epoch(cb_kwargs["dataset_train"])
+        codec = getattr(self, "codec_", None)
         if codec is not None and not codec.is_identity:
             if method_name in ("on_batch_begin", "on_batch_end"):
                 x, y = cb_kwargs["batch"]
@@ -631,50 +639,22 @@ class CRUSTClassifier(NeuralNetClassifier):
         super().notify(method_name, **cb_kwargs)
 
     def _begin_epoch(self, dataset_train: Any) -> None:
-        if self.training_ is not None:
-            return
-        labels = read_labels(dataset_train)
-        if labels is None:
-            raise ValueError(
-                f"The labels of {type(dataset_train).__name__} cannot be read, and a coreset "
-                "is chosen by them. Pass them apart, fit(dataset, y), or give the dataset an "
-                "attribute `y` or `targets`."
-            )
-        codes = np.asarray(labels.cpu() if torch.is_tensor(labels) else labels).astype(np.int64)
-        rows = base_rows(dataset_train)
-        weights, n_rows = getattr(self, "sample_weight_given_", None), int(rows.max()) + 1
-        if weights is not None:
-            n_rows = len(weights)
-            weights = check_sample_weight(weights, n_rows)[rows]
-            weights = weights / weights.mean()
-        inner = dataset_train
-        while isinstance(inner, torch.utils.data.Subset):
-            inner = inner.dataset
-        training = _Training(dataset_train, rows, codes, weights, len(inner))
-        self._check_module(training)
-        self.training_ = training
-
-    def _check_module(self, training: _Training) -> None:
-        """Run the module on two rows in eval mode: its output has to fit the method."""
-        few = np.arange(min(2, len(training.codes)))
-        x, y = fetch_rows(training.dataset, few, self._get_collate_fn())
-        with self._evaluation():
-            proxy = self._make_proxy()
-            _, output = proxy.compute(lambda: self.infer(x), to_tensor(y, self.device))
-            n_classes = len(self.codec_.classes)
-            if output.ndim != 2 or output.shape[1] != n_classes:
-                raise ValueError(
-                    f"The output of module={type(self.module_).__name__} has shape "
-                    f"{tuple(output.shape)} for {len(few)} rows, and there are {n_classes} "
-                    "classes: it needs one column per class. Set the module's number of "
-                    "outputs (module__num_classes for the modules of this package), or pass "
-                    "all labels by `classes`."
-                )
+        epoch = len(self.history)
+        if self.reselection_ is None:
+            if (codec := getattr(self, "codec_", None)) is not None:
+                check_several_classes(codec.classes)
+            weights = getattr(self, "sample_weight_given_", None)
+            reselection = Reselection(self, dataset_train, weights)
+            if epoch + self.max_epochs > self.warmup_epochs:
+                reselection.check()
+            self.reselection_ = reselection
+        elif epoch and not math.isfinite(loss := self.history[-1].get("train_loss", 0.0)):
+            raise FloatingPointError(f"{self._not_finite(loss)} {NEVER_FINITE}")
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
-        """Run one epoch: training, after the warm-up, over the coreset.
+        """Run one epoch: of training, after the warm-up, over the coreset.
 
         Parameters
         ----------
@@ -684,133 +664,14 @@ class CRUSTClassifier(NeuralNetClassifier):
         step_fn : callable
         **fit_params : dict
         """
-        if training and self.training_ is not None:
-            start = time.perf_counter()
-            iterator = self._get_training_iterator(iterator, **fit_params)
+        if training and self.reselection_ is not None:
+            start, epoch = time.perf_counter(), len(self.history) - 1
+            iterator = self.reselection_.get_iterator(iterator, epoch, **fit_params)
+            in_warmup = epoch < self.warmup_epochs
+            n_rows = len(self.reselection_.rows if in_warmup else self.coreset_indices_)
+            self.history.record("coreset_size", n_rows)
             self.history.record("selection_dur", time.perf_counter() - start)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-
-    def _get_training_iterator(self, iterator: Any, **fit_params: Any) -> Any:
-        now, epoch = self.training_, len(self.history) - 1
-        if epoch < self.warmup_epochs:
-            self.history.record("coreset_size", len(now.rows))
-            if now.weights is None:
-                return iterator
-            if now.full_iterator is None:
-                now.full_iterator = self._make_iterator(np.arange(len(now.rows)), now.weights)
-            return now.full_iterator
-        due = (epoch - self.warmup_epochs) % self.reselect_every == 0
-        if due or now.coreset_iterator is None:
-            self._reselect(epoch, **fit_params)
-        self.history.record("coreset_size", len(self.coreset_indices_))
-        return now.coreset_iterator
-
-    def _make_iterator(self, positions: np.ndarray, weights: np.ndarray, **mixing: Any) -> Any:
-        dataset = CoresetDataset(
-            self.training_.dataset,
-            positions,
-            None if (weights == 1.0).all() else weights,
-            collate_fn=self._get_collate_fn(),
-            **mixing,
-        )
-        return self.get_iterator(dataset, training=True)
-
-    def _get_collate_fn(self, training: bool = True) -> Any:
-        prefix = "iterator_train" if training else "iterator_valid"
-        return self.get_params_for(prefix).get("collate_fn") or default_collate
-
-    def _reselect(self, epoch: int, **fit_params: Any) -> None:
-        """Choose the coreset by the gradients of the current network."""
-        now = self.training_
-        proxies, predicted, metric = self._compute_gradients(**fit_params)
-        groups = {"prediction": predicted, "label": now.codes, None: None}[self.group_by]
-        seed = int(RandomState([self.coreset_seed_, epoch]).randint(2**31 - 1))
-        selector = self._make_selector(seed)
-        if metric is not None:
-            selector.set_params(metric=metric)
-        selector._fit_gradients(proxies, groups, now.weights)
-        chosen = selector.sample_indices_
-        order = np.argsort(chosen)
-        positions = chosen[order]
-        if self.coreset_weight == "cluster":
-            weights = selector.sample_weight_[order]
-        else:
-            weights = np.ones(len(chosen)) if now.weights is None else now.weights[positions]
-        weights = weights * (len(weights) / weights.sum())
-        rank = np.empty(len(order) + 1, np.int64)
-        rank[order], rank[-1] = np.arange(len(order)), -1
-        clusters = rank[selector.assignment_]
-        iterator = self._make_iterator(positions, weights, **self._get_mixing(positions, clusters))
-        assignment = np.full(now.n_rows, -1, np.int64)
-        assignment[now.rows] = clusters
-        # All at once, so that an interrupt leaves either the old coreset or the new one.
-        now.coreset_iterator = iterator
-        self.selector_ = selector
-        self.coreset_indices_ = now.rows[positions]
-        self.coreset_weights_ = weights
-        self.coreset_assignment_ = assignment
-
-    def _get_mixing(self, positions: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
-        if self.mixup is None:
-            return {}
-        mixing: dict[str, Any] = {"mixup": "batch", "mixup_alpha": self._get_mixup_alpha()}
-        if self.mixup == "cluster":
-            mixing |= {"mixup": "pool", "partners": Partners(clusters[positions], clusters)}
-        elif self.mixup == "class":
-            codes = self.training_.codes
-            mixing |= {"mixup": "pool", "partners": Partners(codes[positions], codes)}
-        return mixing
-
-    def _compute_gradients(self, **fit_params: Any) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Return the proxy and the predicted class of each training row, and the metric."""
-        n_rows = len(self.training_.codes)
-        dataset = CoresetDataset(
-            self.get_selection_dataset(self.training_.dataset),
-            np.arange(n_rows),
-            indexed=True,
-            collate_fn=self._get_collate_fn(training=False),
-        )
-        proxies = predicted = None
-        with self._evaluation():
-            proxy = self._make_proxy()
-            for batch, y in self.get_iterator(dataset, training=False):
-                y = to_tensor(y, self.device)
-                rows, output = proxy.compute(lambda b=batch: self.infer(b, **fit_params), y)
-                if proxies is None:
-                    proxies = rows.new_empty((n_rows, rows.shape[1]))
-                    predicted = torch.empty(n_rows, dtype=torch.int64, device=rows.device)
-                at = batch.position.to(rows.device)
-                proxies[at], predicted[at] = rows, output.argmax(dim=1)
-        if not torch.isfinite(proxies).all():
-            raise FloatingPointError(
-                f"The gradients of epoch {len(self.history)} are not finite: training has "
-                "diverged. Lower lr, or clip gradients (skorch.callbacks.GradientNormClipping)."
-            )
-        return proxies.cpu().numpy(), predicted.cpu().numpy(), proxy.metric
-
-    def _make_proxy(self) -> GradientProxy:
-        return GradientProxy(
-            self.module_, self.criterion_, self._get_losses, self.gradient, self.gradient_layer
-        )
-
-    def _get_losses(self, output: Any, y: Tensor) -> Tensor:
-        """Return one loss per example."""
-        with unreduced(self.criterion_):
-            return check_losses(super().get_loss(output, y), len(y), self.criterion_)
-
-    @contextmanager
-    def _evaluation(self) -> Iterator[None]:
-        """Eval mode, no compiled module, and no draw from the generators of training."""
-        module = self.module_
-        devices = [p.device for p in module.parameters() if p.device.type == "cuda"][:1]
-        # Hooks do not reach into a compiled module.
-        vars(self)["module_"] = getattr(module, "_orig_mod", module)
-        try:
-            with torch.random.fork_rng(devices=devices):
-                self._set_training(False)
-                yield
-        finally:
-            vars(self)["module_"] = module
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Run the module on a batch, mixed with its partners where it has some.
@@ -833,6 +694,40 @@ class CRUSTClassifier(NeuralNetClassifier):
             x = x.x
         return super().infer(_match_precision(x, self.module_), **fit_params)
 
+    @property
+    def has_plain_loss(self) -> bool:
+        """Whether the loss is what the criterion gives: no subclass overrides `get_loss`."""
+        return type(self).get_loss is CRUSTClassifier.get_loss
+
+    def get_losses(self, y_pred: Any, y_true: Any) -> Tensor:
+        """Return one loss per example.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (batch_size, n_classes)
+        y_true : tensor of shape (batch_size,)
+
+        Returns
+        -------
+        losses : tensor of shape (batch_size,)
+
+        Raises
+        ------
+        ValueError
+            If the criterion gives none.
+        """
+        with self._unreduced():
+            return check_losses(
+                self.get_loss(y_pred, y_true), len(y_true), getattr(self, "criterion_", None)
+            )
+
+    @contextmanager
+    def _unreduced(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for name in self._criteria:
+                stack.enter_context(unreduced(getattr(self, f"{name}_")))
+            yield
+
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Return the loss of a batch: over a coreset, the weighted loss of the mixture.
 
@@ -849,26 +744,25 @@ class CRUSTClassifier(NeuralNetClassifier):
         """
         if not isinstance(X, WeightedBatch | MixedBatch):
             return super().get_loss(y_pred, y_true, X=X, training=training)
-        y_true = to_tensor(y_true, device=self.device)
-        # Class weights of the criterion are averaged over, as torch does.
-        class_weight = getattr(self.criterion_, "weight", None)
-        with unreduced(self.criterion_) as reduction:
-            loss, norm = self._weigh(y_pred, y_true, class_weight)
-            if isinstance(X, MixedBatch):
-                share = X.share.to(loss)
-                other, other_norm = self._weigh(
-                    y_pred, to_tensor(X.partner_y, self.device), class_weight
-                )
-                loss = share * loss + (1 - share) * other
-                norm = share * norm + (1 - share) * other_norm
-        total = (X.weight.to(loss) * loss).sum()
-        return total if reduction == "sum" else total / norm.sum()
+        loss, norm = self._get_weighed(y_pred, to_tensor(y_true, device=self.device))
+        if isinstance(X, MixedBatch):
+            share = to_device(X.share, loss.device)
+            partner_y = to_tensor(X.partner_y, device=self.device)
+            other, other_norm = self._get_weighed(y_pred, partner_y)
+            loss = share * loss + (1 - share) * other
+            norm = share * norm + (1 - share) * other_norm
+        total = (to_device(X.weight, loss.device) * loss).sum()
+        is_sum = getattr(self.criterion_, "reduction", "mean") == "sum"
+        return total if is_sum else total / norm.sum()
 
-    def _weigh(
-        self, y_pred: Any, y_true: Tensor, class_weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        loss = check_losses(super().get_loss(y_pred, y_true), len(y_true), self.criterion_)
-        return loss, torch.ones_like(loss) if class_weight is None else class_weight[y_true]
+    def _get_weighed(self, y_pred: Any, y_true: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the losses, and what each counts in their mean: its class weight, as in torch."""
+        with self._unreduced():
+            # skorch's own: a subclass adds what it adds to the batch, not to each example.
+            losses = super().get_loss(y_pred, y_true)
+        losses = check_losses(losses, len(y_true), getattr(self, "criterion_", None))
+        class_weight = getattr(self.criterion_, "weight", None)
+        return losses, torch.ones_like(losses) if class_weight is None else class_weight[y_true]
 
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
@@ -883,12 +777,18 @@ class CRUSTClassifier(NeuralNetClassifier):
         **kwargs : dict
         """
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
-        if training and not math.isfinite(loss := self.history[-1, "batches", -1, "train_loss"]):
-            raise FloatingPointError(
-                f"The training loss became {loss} in epoch {len(self.history)}. Lower lr, clip "
-                "gradients (skorch.callbacks.GradientNormClipping), or scale X. The epochs "
-                "before are in `history`."
-            )
+        losses = [b["train_loss"] for b in self.history[-1]["batches"] if "train_loss" in b]
+        if not training or math.isfinite(losses[-1]):
+            return
+        if len(losses) == 1 and len(self.history) > 1:
+            losses.insert(0, self.history[-2].get("train_loss", losses[-1]))
+        if len(losses) == 1:
+            warnings.warn(f"{self._not_finite(losses[-1])} {NEVER_FINITE}", stacklevel=2)
+        elif math.isfinite(losses[-2]):
+            raise FloatingPointError(f"{self._not_finite(losses[-1])} {NO_LONGER_FINITE}")
+
+    def _not_finite(self, loss: float) -> str:
+        return f"The training loss is {loss} in epoch {len(self.history)}."
 
     # -- prediction -----------------------------------------------------------------------
 
@@ -916,62 +816,11 @@ class CRUSTClassifier(NeuralNetClassifier):
         return tags
 
 
-def _n_rows(X: Any) -> int:
-    return X.shape[0] if hasattr(X, "shape") and len(X.shape) else get_len(X)
-
-
-def _check_leaves(X: Any) -> Any:
-    """Check that the floats in arrays, tensors, and dicts or lists of them, are finite."""
-    if isinstance(X, Mapping):
-        for leaf in X.values():
-            _check_leaves(leaf)
-    elif isinstance(X, list | tuple):
-        for leaf in X:
-            _check_leaves(leaf)
-    elif torch.is_tensor(X):
-        if X.is_floating_point() and not torch.isfinite(X).all():
-            raise ValueError("Input X contains NaN or infinity. Impute or drop those rows.")
-    elif isinstance(X, np.ndarray) and X.dtype.kind == "f":
-        assert_all_finite(X, input_name="X")
-    return X
-
-
-def _parameter_names(function: Any) -> set[str]:
-    try:
-        return set(signature(function).parameters)
-    except (TypeError, ValueError):
-        return set()
-
-
-def _takes_names(forward: Any, columns: Any) -> bool:
-    """Return whether a module takes the columns of a DataFrame by name, as skorch gives them."""
-    try:
-        parameters = signature(forward).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(p.kind is p.VAR_KEYWORD for p in parameters) or set(columns) <= {
-        p.name for p in parameters
-    }
-
-
-def _infer_module_params(X: Any, codec: LabelCodec | None) -> dict[str, int]:
-    """Return what the data tells of a module's sizes."""
-    params = {} if codec is None else {"num_classes": len(codec.classes)}
-    if is_dataset(X):
-        item = X[0]
-        first = item[0] if isinstance(item, tuple | list) else item
-        shape = getattr(first, "shape", ())
-    else:
-        shape = getattr(X, "shape", (0,))[1:]
-    if len(shape) >= 1:
-        params["in_features"] = math.prod(shape)
-    if len(shape) >= 2:
-        params["in_channels"] = shape[0]
-    return params
-
-
-def _has_batch_norm(module: nn.Module) -> bool:
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
+def _row_shape(X: Any) -> tuple[int, ...]:
+    if not is_dataset(X):
+        return getattr(X, "shape", (0,))[1:]
+    item = X[0]
+    return tuple(getattr(item[0] if isinstance(item, tuple | list) else item, "shape", ()))
 
 
 def _match_precision(x: Any, module: Any) -> Any:
@@ -994,13 +843,13 @@ def _seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    python_state, numpy_state = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
             random.seed(seed)
             yield
     finally:
         random.setstate(python_state)
-        np.random.set_state(numpy_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import skorch.dataset
 import torch
-from skorch.utils import data_from_dataset, multi_indexing
+from scipy import sparse
+from skorch.utils import data_from_dataset
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
@@ -138,7 +139,7 @@ class CoresetDataset(Dataset):
         mixup_alpha: tuple[float, float] = (1.0, 1.0),
         partners: Partners | None = None,
         indexed: bool = False,
-        collate_fn: Callable[[Sequence[Any]], Any] = default_collate,
+        collate_fn: Callable[[list[Any]], Any] = default_collate,
     ):
         self.dataset = dataset
         self.rows = rows
@@ -151,6 +152,11 @@ class CoresetDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows that the coreset was chosen from."""
+        return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, i: int) -> tuple[Any, Any]:
         return _first_example(self.__getitems__([i]))
@@ -188,26 +194,28 @@ def keep_batch(batch: Any) -> Any:
 def mix(x: Any, partner: Any, share: Tensor) -> Any:
     """Return ``share * x + (1 - share) * partner``, also for dicts and lists of tensors.
 
-    Raises
-    ------
-    TypeError
-        If x is not floating-point: token ids and raw bytes cannot be mixed.
+    Integers are mixed as float32.
+
+    Parameters
+    ----------
+    x, partner : tensors of shape (n, ...), or dicts or lists of such
+    share : tensor of shape (n,)
+
+    Returns
+    -------
+    mixed : floating-point tensors in the form of x
     """
     if isinstance(x, Mapping):
         return {key: mix(x[key], partner[key], share) for key in x}
     if isinstance(x, list | tuple):
         return [mix(a, b, share) for a, b in zip(x, partner, strict=True)]
-    if not torch.is_floating_point(x):
-        raise TypeError(
-            f"mixup needs floating-point inputs; got {x.dtype}. Convert X to float32, or set "
-            "mixup=None."
-        )
-    share = share.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
-    return share * x + (1 - share) * partner
+    dtype = x.dtype if torch.is_floating_point(x) else torch.float32
+    share = share.to(dtype).reshape(-1, *[1] * (x.ndim - 1))
+    return share * x.to(dtype) + (1 - share) * partner.to(dtype)
 
 
 def fetch_rows(
-    dataset: Dataset, rows: np.ndarray, collate_fn: Callable[[Sequence[Any]], Any]
+    dataset: Dataset, rows: np.ndarray, collate_fn: Callable[[list[Any]], Any]
 ) -> tuple[Any, Any]:
     """Return the batch (X, y) of the given rows of a dataset, by one indexing if possible.
 
@@ -225,16 +233,14 @@ def fetch_rows(
     if type(dataset) is Subset:
         return fetch_rows(dataset.dataset, np.asarray(dataset.indices)[rows], collate_fn)
     if collate_fn is default_collate and _is_plain(dataset):
-        X, y = dataset.X, dataset.y[rows]
+        X, y = dataset.X, torch.as_tensor(dataset.y[rows])
         if dataset.X_is_ndframe:
-            X = {name: X[name].values.reshape(-1, 1) for name in X}
-            return _apply(X, lambda leaf: torch.as_tensor(leaf[rows])), torch.as_tensor(y)
-        part = multi_indexing(X, rows, dataset.X_indexing)
-        return _apply(part, _to_tensor), torch.as_tensor(y)
+            X = {name: X[name].to_numpy().reshape(-1, 1) for name in X}
+        return _apply(X, lambda leaf: _to_tensor(leaf[rows])), y
     return collate_fn([dataset[int(i)] for i in rows])
 
 
-def read_labels(dataset: Dataset) -> Any:
+def read_labels(dataset: Any) -> Any:
     """Return the labels that lie inside a dataset, or None where they cannot be read.
 
     Read are skorch's datasets, ``TensorDataset``, ``Subset`` and ``ConcatDataset`` of such,
@@ -264,14 +270,14 @@ def read_labels(dataset: Dataset) -> Any:
     return None
 
 
-def base_rows(dataset: Dataset) -> np.ndarray:
+def base_rows(dataset: Any) -> np.ndarray:
     """Return for each item of a (nested) ``Subset`` its row in the innermost dataset."""
     if isinstance(dataset, Subset):
         return base_rows(dataset.dataset)[np.asarray(dataset.indices)]
     return np.arange(len(dataset))
 
 
-def with_labels(dataset: Dataset | None, decode: Callable[[Any], np.ndarray]) -> Dataset | None:
+def with_labels(dataset: Any, decode: Callable[[Any], np.ndarray]) -> Any:
     """Return the dataset with decoded labels: what callbacks score against."""
     if isinstance(dataset, Subset):
         return Subset(with_labels(dataset.dataset, decode), dataset.indices)
@@ -285,7 +291,7 @@ def with_labels(dataset: Dataset | None, decode: Callable[[Any], np.ndarray]) ->
     return RelabelledDataset(dataset, decode(y))
 
 
-def _is_plain(dataset: Dataset) -> bool:
+def _is_plain(dataset: Dataset) -> TypeGuard[Any]:
     # Nothing of what skorch's own dataset does to an item is overridden.
     stock = skorch.dataset.Dataset
     return (
@@ -293,7 +299,16 @@ def _is_plain(dataset: Dataset) -> bool:
         and type(dataset).__getitem__ is stock.__getitem__
         and type(dataset).transform is stock.transform
         and isinstance(dataset.y, np.ndarray)
+        and (dataset.X_is_ndframe or _is_made_of_arrays(dataset.X))
     )
+
+
+def _is_made_of_arrays(X: Any) -> bool:
+    if isinstance(X, Mapping):
+        return all(map(_is_made_of_arrays, X.values()))
+    if isinstance(X, list | tuple):
+        return all(map(_is_made_of_arrays, X))
+    return isinstance(X, np.ndarray | Tensor) or sparse.issparse(X)
 
 
 def _to_tensor(leaf: Any) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -59,8 +59,8 @@ class OuterProductDistance:
 
 
 @contextmanager
-def unreduced(criterion: Any) -> Iterator[str]:
-    """Make the criterion return one loss per example; give its own reduction.
+def unreduced(criterion: Any) -> Iterator[None]:
+    """Make the criterion return one loss per example.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def unreduced(criterion: Any) -> Iterator[str]:
     if reduction is not None:
         criterion.reduction = "none"
     try:
-        yield "sum" if reduction == "sum" else "mean"
+        yield
     finally:
         if reduction is not None:
             criterion.reduction = reduction
@@ -116,7 +116,8 @@ def cross_entropy_gradient(criterion: nn.Module, output: Tensor, y: Tensor) -> T
     target = nn.functional.one_hot(y, n_classes) * (1.0 - smoothing) + smoothing / n_classes
     if criterion.weight is not None:
         target = target * criterion.weight
-    return probability * target.sum(dim=1, keepdim=True) - target
+    gradient = probability * target.sum(dim=1, keepdim=True) - target
+    return gradient * (y != criterion.ignore_index).unsqueeze(1)
 
 
 class GradientProxy:
@@ -249,7 +250,7 @@ class GradientProxy:
         if self.gradient == "logits":
             return at_logits, output
         if self.gradient == "features":
-            return at_logits @ layer.weight.detach().float(), output
+            return at_logits @ cast(Tensor, layer.weight).detach().float(), output
         self.metric = OuterProductDistance(at_logits.shape[1])
         return torch.cat([at_logits, tap["h"].float()], dim=1), output
 
@@ -331,4 +332,5 @@ def _first(output: Any) -> Tensor:
 
 
 def _gradient(losses: Tensor, at: Tensor) -> Tensor:
-    return torch.autograd.grad(losses.sum(), at)[0].float()
+    # Each loss depends on its own row alone, so that the sum's gradient holds them all.
+    return torch.autograd.grad(losses, at, torch.ones_like(losses))[0].float()

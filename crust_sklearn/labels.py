@@ -85,10 +85,16 @@ def check_labels(y: Any) -> np.ndarray:
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
-    elif y.dtype.kind == "O" and any(label is None or label != label for label in y):
+    elif y.dtype.kind == "O" and any(map(_is_missing, y)):
         raise ValueError("Input y contains NaN. Give every row a label, or leave it out.")
     check_classification_targets(y)
     return y
+
+
+def _is_missing(label: Any) -> bool:
+    # NaN does not equal itself, and pandas' NA does not say.
+    equal = label == label
+    return label is None or not isinstance(equal, bool | np.bool_) or not equal
 
 
 def check_several_classes(classes: np.ndarray) -> None:

@@ -93,6 +93,11 @@ class CoresetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "fitted on a weighted coreset. Choose one that does, or drop rows without "
                 "weights by CoresetSampler in an imbalanced-learn Pipeline."
             )
+        if not isinstance(self.selector, CoresetSelector | None):
+            raise TypeError(
+                f"selector={self.selector!r} is not a CoresetSelector. Give one, with the strategy "
+                "as its first parameter: selector=CoresetSelector('centrality')."
+            )
         selector = CoresetSelector() if self.selector is None else clone(self.selector)
         X_checked, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32)

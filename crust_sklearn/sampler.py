@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.utils import Tags, _safe_indexing, check_consistent_length
 
 from .selector import BaseCoresetEstimator
 
 
-class CoresetSampler(BaseCoresetEstimator):
+class CoresetSampler(OneToOneFeatureMixin, BaseCoresetEstimator):
     """Keep the coreset and drop all other rows, by imbalanced-learn's protocol.
 
     A step of :class:`imblearn.pipeline.Pipeline`: rows are dropped in `fit` only. The weights
@@ -72,8 +73,18 @@ class CoresetSampler(BaseCoresetEstimator):
         ValueError
             As `CoresetSelector.fit`.
         """
+        if y is None:
+            raise ValueError(
+                "CoresetSampler requires y to be passed, but the target y is None: "
+                "fit_resample has to return it."
+            )
         self._fit_rows(X, y, None)
         return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Choose the rows, and return them alone.

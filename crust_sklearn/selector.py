@@ -11,11 +11,11 @@ from joblib import Parallel, delayed
 from numpy.random import RandomState
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.utils import Tags, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._validation import check_coreset_size, check_sample_weight
+from .labels import check_labels
 from .strategies import BaseStrategy, Coreset, make_strategy
 from .strategies._distances import check_metric, cross_distances
 
@@ -91,16 +91,15 @@ class BaseCoresetEstimator(BaseEstimator):
     def _encode_groups(self, y: Any, n_rows: int) -> np.ndarray | None:
         if not self.stratify or y is None:
             return None
-        y = column_or_1d(y, warn=True)
-        if len(y) != n_rows:
-            raise ValueError(f"X has {n_rows} rows, y has {len(y)}: give one label per row.")
         try:
-            check_classification_targets(y)
+            y = check_labels(y)
         except ValueError as error:
             raise ValueError(
                 f"{error} stratify=True selects within each class of y; for other targets "
                 "set stratify=False."
             ) from error
+        if len(y) != n_rows:
+            raise ValueError(f"X has {n_rows} rows, y has {len(y)}: give one label per row.")
         return np.unique(y, return_inverse=True)[1]
 
     def _select_in_groups(
@@ -120,14 +119,14 @@ class BaseCoresetEstimator(BaseEstimator):
         rows = _split_by_group(candidates, groups)
         # Per group: the row of each point, and the point of each row.
         merged = [
-            _merge_equal_rows(_dense(X, r)) if merge_duplicates else (np.arange(len(r)),) * 2
+            _merge_equal_rows(_dense(X[r])) if merge_duplicates else (np.arange(len(r)),) * 2
             for r in rows
         ]
         budgets = share_budget([len(first) for first, _ in merged], self.coreset_size)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(rows))
         coresets = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)(
             delayed(strategy.select)(
-                _dense(X, r[first]),
+                _dense(X[r[first]]),
                 budget,
                 sample_weight=np.bincount(point, weights=weights[r]),
                 random_state=seed,
@@ -173,13 +172,11 @@ class BaseCoresetEstimator(BaseEstimator):
         )
         if n_missing <= 0:
             return
-        copies = np.setdiff1d(np.flatnonzero(weights), self.sample_indices_)[:n_missing]
-        self.sample_weight_ -= np.bincount(
-            self.assignment_[copies], weights[copies], minlength=len(self.sample_weight_)
-        )
+        candidates = np.flatnonzero(weights)
+        copies = np.setdiff1d(candidates, self.sample_indices_)[:n_missing]
         self.assignment_[copies] = len(self.sample_indices_) + np.arange(n_missing)
         self.sample_indices_ = np.concatenate([self.sample_indices_, copies])
-        self.sample_weight_ = np.concatenate([self.sample_weight_, weights[copies]])
+        self.sample_weight_ = np.bincount(self.assignment_[candidates], weights[candidates])
 
 
 class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCoresetEstimator):
@@ -199,7 +196,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         Whether to choose within each class of y. False, or y=None: all rows are one group.
     metric : str, callable or object with a method ``pairwise(X, Y)``, default="euclidean"
         The distance between rows: a name of
-        :func:`~sklearn.metrics.pairwise_distances`, a function of two rows, or an object
+        :func:`~sklearn.metrics.pairwise.distance_metrics`, a function of two rows, or an object
         whose ``pairwise(X, Y)`` returns an (n_X, n_Y) array.
     n_jobs : int or None, default=None
         How many classes are worked on at once, in joblib threads. The result does not
@@ -252,7 +249,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
     >>> selector = CoresetSelector(coreset_size=9).fit(X, y)
     >>> selector.transform(X).shape
     (150, 9)
-    >>> selector.sample_weight_.sum()
+    >>> float(selector.sample_weight_.sum())
     150.0
     """
 
@@ -305,7 +302,10 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
-        distances = cross_distances(X, self.components_.astype(X.dtype), self.metric)
+        components = self.components_.astype(X.dtype)
+        if not isinstance(self.metric, str):
+            X, components = _dense(X), _dense(components)
+        distances = cross_distances(X, components, self.metric)
         return distances.astype(X.dtype, copy=False)
 
     @property
@@ -347,7 +347,7 @@ def share_budget(sizes: Sequence[int], coreset_size: float | int) -> list[int]:
     counts = np.asarray(sizes)
     if not isinstance(coreset_size, Integral):
         # 0.29 * 100 is a little less than 29: the last digits must not decide.
-        share = np.floor(np.round(coreset_size * counts, 9) + 0.5).astype(int)
+        share = np.floor(np.round(float(coreset_size) * counts, 9) + 0.5).astype(int)
         return np.maximum(share, 1).tolist()
     if coreset_size < len(counts):
         raise ValueError(
@@ -355,18 +355,20 @@ def share_budget(sizes: Sequence[int], coreset_size: float | int) -> list[int]:
             f"needs at least one row. Give at least {len(counts)}, or do not group by class."
         )
     total = min(int(coreset_size), int(counts.sum()))
-    exact = total * counts / counts.sum()
-    share = np.maximum(np.floor(exact).astype(int), 1)
-    while (missing := total - share.sum()) != 0:
-        remainder = exact - share
-        if missing > 0:
-            order = np.argsort(-np.where(share < counts, remainder, -np.inf), kind="stable")
-        else:
-            order = np.argsort(np.where(share > 1, remainder, np.inf), kind="stable")
-        share[order[: min(abs(missing), np.sum(share > 1) if missing < 0 else len(order))]] += (
-            np.sign(missing)
-        )
+    share = _largest_remainder(total, counts)
+    large = np.ones(len(counts), dtype=bool)
+    while not share.all():
+        # Who went without gets one, and the others share what is left.
+        large &= share > 0
+        share = np.ones(len(counts), dtype=int)
+        share[large] = _largest_remainder(total - int(np.sum(~large)), counts[large])
     return share.tolist()
+
+
+def _largest_remainder(total: int, counts: np.ndarray) -> np.ndarray:
+    share, remainder = np.divmod(total * counts, counts.sum())
+    share[np.argsort(-remainder, kind="stable")[: total - share.sum()]] += 1
+    return share
 
 
 def _split_by_group(candidates: np.ndarray, groups: np.ndarray | None) -> list[np.ndarray]:
@@ -376,19 +378,17 @@ def _split_by_group(candidates: np.ndarray, groups: np.ndarray | None) -> list[n
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
 
-def _dense(X: Any, rows: np.ndarray) -> np.ndarray:
-    part = X[rows]
-    return part.toarray() if sparse.issparse(part) else part
+def _dense(X: Any) -> np.ndarray:
+    return X.toarray() if sparse.issparse(X) else X
 
 
 def _merge_equal_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first row of each distinct point, ascending, and the point of each row."""
-    bits = np.ascontiguousarray(X + 0.0).view(f"u{X.dtype.itemsize}").astype(np.uint64)
-    odd = np.random.RandomState(0).randint(2**62, size=X.shape[1]).astype(np.uint64) * 2 + 1
-    if len(np.unique((bits * odd).sum(axis=1))) == len(X):
-        return np.arange(len(X)), np.arange(len(X))
-    _, first, point = np.unique(X, axis=0, return_index=True, return_inverse=True)
+    # Compared as bytes, which is fast; adding 0.0 makes -0.0 and 0.0 equal.
+    as_bytes = np.dtype((np.void, X.itemsize * X.shape[1]))
+    points = np.ascontiguousarray(X + 0.0).view(as_bytes).ravel()
+    _, first, point = np.unique(points, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    return first[order], rank[point.ravel()]
+    return first[order], rank[point]

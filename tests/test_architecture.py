@@ -20,14 +20,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "crust_sklearn"
 # these.
 ARROWS: dict[str, set[str]] = {
     "strategies": set(),
-    "selector": {"strategies"},
+    "labels": set(),
+    "selector": {"strategies", "labels"},
     "sampler": {"strategies", "selector"},
     "meta": {"strategies", "selector"},
     "gradients": set(),
     "coreset_dataset": set(),
     "modules": set(),
     "noise": set(),
-    "classifier": {"strategies", "selector", "gradients", "coreset_dataset"},
+    "reselection": {"gradients", "coreset_dataset"},
+    "classifier": {
+        "strategies",
+        "selector",
+        "gradients",
+        "coreset_dataset",
+        "labels",
+        "reselection",
+    },
     "datasets": {"noise"},
     "baselines": {"strategies", "selector", "gradients", "coreset_dataset", "classifier"},
     "inspection": {"strategies", "selector", "gradients", "coreset_dataset", "classifier"},
@@ -36,6 +45,7 @@ ARROWS: dict[str, set[str]] = {
 TORCH = {"torch", "torchvision", "skorch", "accelerate"}
 TORCH_ROOMS = {
     "classifier",
+    "reselection",
     "gradients",
     "coreset_dataset",
     "modules",
@@ -139,6 +149,7 @@ def test_the_arrows_have_no_cycle():
         "crust_sklearn.sampler",
         "crust_sklearn.meta",
         "crust_sklearn.noise",
+        "crust_sklearn.labels",
     ],
 )
 def test_selection_alone_does_not_load_torch(module):

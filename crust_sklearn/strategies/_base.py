@@ -57,7 +57,7 @@ class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
     ----------
     metric : str, callable, object with a method ``pairwise(X, Y)`` or None, default=None
         The distance between rows. A name is one of scikit-learn's
-        :func:`~sklearn.metrics.pairwise_distances`. None: the metric of the selector that
+        :func:`~sklearn.metrics.pairwise.distance_metrics`. None: the metric of the selector that
         uses the strategy, "euclidean" where the strategy is used alone.
 
     Examples
@@ -130,7 +130,7 @@ class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
         indices = np.asarray(self._pick(X, n_select, sample_weight, random_state), dtype=np.int64)
-        assignment, nearest = nearest_rows(X, X[indices], self._metric())
+        assignment, nearest = nearest_rows(X, indices, self._metric())
         return _make_coreset(indices, assignment, nearest, sample_weight)
 
     @abstractmethod
@@ -164,7 +164,8 @@ class BaseDistanceStrategy(BaseStrategy):
             self._pick(distances, n_select, sample_weight, random_state), dtype=np.int64
         )
         assignment, nearest = nearest_columns(distances, indices)
-        return _make_coreset(indices, assignment, nearest * np.float64(scale), sample_weight)
+        nearest = nearest.astype(np.float64) * scale
+        return _make_coreset(indices, assignment, nearest, sample_weight)
 
 
 def _make_coreset(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from sklearn.metrics import pairwise_distances, pairwise_distances_argmin_min
+from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import distance_metrics
 from sklearn.utils import gen_even_slices
 
@@ -24,17 +24,15 @@ def check_metric(metric: Any) -> Any:
 
 
 def normalize_rows(X: np.ndarray) -> tuple[np.ndarray, float]:
-    """Center and scale rows so that float32 holds their differences; return the scale.
+    """Center and scale rows, so that float32 holds their distances; return the scale.
 
     Distances do not feel the shift, and are multiplied by the scale afterwards: rows of
     norm 1e200, or far from the origin, are then as safe as any.
     """
-    scale = float(np.abs(X).max(initial=0.0))
-    if scale == 0.0:
-        return np.zeros(X.shape, np.float32), 1.0
+    scale = float(np.abs(X).max(initial=0.0)) or 1.0
     rows = X / X.dtype.type(scale)
     rows -= rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
-    return np.ascontiguousarray(rows, dtype=np.float32), scale
+    return np.ascontiguousarray(rows), scale
 
 
 def distance_matrix(X: np.ndarray, metric: Any = "euclidean") -> tuple[np.ndarray, float]:
@@ -54,13 +52,19 @@ def distance_matrix(X: np.ndarray, metric: Any = "euclidean") -> tuple[np.ndarra
     if metric == "euclidean":
         rows, scale = normalize_rows(X)
         distances = np.empty((len(rows), len(rows)), np.float32)
-        _euclidean(rows, distances)
+        _euclidean(rows.astype(np.float32, copy=False), distances)
         return distances, scale
     exact = cross_distances(X, X, metric)
-    np.fill_diagonal(exact, 0.0)
     scale = float(exact.max(initial=0.0)) or 1.0
-    exact /= scale
-    return np.ascontiguousarray(exact, dtype=np.float32), scale
+    if not np.isfinite(scale):
+        raise ValueError(
+            f"metric={metric!r} gives distances that are NaN or infinite. Scale X, or choose a "
+            "metric that is defined for all of its rows."
+        )
+    distances = np.empty(exact.shape, np.float32)
+    np.divide(exact, scale, out=distances, casting="same_kind")
+    np.fill_diagonal(distances, 0.0)
+    return distances, scale
 
 
 def cross_distances(X: Any, Y: Any, metric: Any = "euclidean") -> np.ndarray:
@@ -71,23 +75,25 @@ def cross_distances(X: Any, Y: Any, metric: Any = "euclidean") -> np.ndarray:
 
 
 def nearest_rows(
-    X: np.ndarray, centers: np.ndarray, metric: Any = "euclidean"
+    X: np.ndarray, indices: np.ndarray, metric: Any = "euclidean"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return for every row of X the position of its nearest center, and its distance."""
-    if not hasattr(metric, "pairwise"):
-        return pairwise_distances_argmin_min(X, centers, metric=metric)
-    n_slices = max(1, len(X) * len(centers) // 2**24)
+    """Return for every row of X the position in `indices` of its nearest, and the distance."""
+    scale = 1.0
+    if metric == "euclidean":
+        X, scale = normalize_rows(X)
+    centers = X[indices]
     nearest = np.empty(len(X), np.int64)
     distance = np.empty(len(X))
-    for part in gen_even_slices(len(X), min(len(X), n_slices)):
-        block = metric.pairwise(X[part], centers)
+    n_slices = max(1, len(X) * len(centers) // 2**24)
+    for part in gen_even_slices(len(X), n_slices):
+        block = cross_distances(X[part], centers, metric)
         nearest[part] = block.argmin(axis=1)
         distance[part] = block.min(axis=1)
-    return nearest, distance
+    return nearest, distance * scale
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _euclidean(X, out):  # pragma: no cover (compiled)
+def _euclidean(X: np.ndarray, out: np.ndarray) -> None:  # pragma: no cover (compiled)
     # Differences, not the Gram matrix: duplicates are exactly zero apart, and no
     # cancellation. Tiles of rows stay in the cache; four rows at once share a load.
     n_rows, n_features = X.shape
@@ -127,7 +133,9 @@ def _euclidean(X, out):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True)
-def nearest_columns(distances, indices):  # pragma: no cover (compiled)
+def nearest_columns(
+    distances: np.ndarray, indices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
     """Return for every row the position in `indices` of its nearest, and the distance."""
     n_rows = distances.shape[0]
     nearest = distances[indices[0]].copy()
@@ -142,7 +150,9 @@ def nearest_columns(distances, indices):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def weighted_row_sums(distances, weights):  # pragma: no cover (compiled)
+def weighted_row_sums(
+    distances: np.ndarray, weights: np.ndarray
+) -> np.ndarray:  # pragma: no cover (compiled)
     """Return the weighted sum of every row, the short float32 sums added up in float64."""
     sums = np.zeros(distances.shape[0])
     for i in range(distances.shape[0]):

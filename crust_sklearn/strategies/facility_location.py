@@ -84,7 +84,9 @@ class FacilityLocation(BaseDistanceStrategy):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _gain(row, weights, nearest):  # pragma: no cover (compiled)
+def _gain(
+    row: np.ndarray, weights: np.ndarray, nearest: np.ndarray
+) -> float:  # pragma: no cover (compiled)
     # d + |d| is 2 max(d, 0) without a branch; short float32 sums are added up in float64.
     total = 0.0
     for first in range(0, row.size, 256):
@@ -92,18 +94,20 @@ def _gain(row, weights, nearest):  # pragma: no cover (compiled)
         for i in range(first, min(first + 256, row.size)):
             d = nearest[i] - row[i]
             part += weights[i] * (d + abs(d))
-        total += part
+        total += float(part)
     return 0.5 * total
 
 
 @numba.njit(cache=True, nogil=True)
-def _shorten(row, nearest):  # pragma: no cover (compiled)
+def _shorten(row: np.ndarray, nearest: np.ndarray) -> None:  # pragma: no cover (compiled)
     for i in range(row.size):
         nearest[i] = min(nearest[i], row[i])
 
 
 @numba.njit(cache=True, nogil=True)
-def _sift_down(heap, bounds, size, item, bound):  # pragma: no cover (compiled)
+def _sift_down(
+    heap: np.ndarray, bounds: np.ndarray, size: int, item: Any, bound: Any
+) -> None:  # pragma: no cover (compiled)
     # Put `item` at the root of a heap whose first entry has the largest bound, or among
     # equal bounds the lowest index, and let it sink.
     position = 0
@@ -127,7 +131,9 @@ def _sift_down(heap, bounds, size, item, bound):  # pragma: no cover (compiled)
 
 
 @numba.njit(cache=True, nogil=True)
-def lazy_greedy(distances, weights, n_select, start):  # pragma: no cover (compiled)
+def lazy_greedy(
+    distances: np.ndarray, weights: np.ndarray, n_select: int, start: np.float32
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
     """Return the exact greedy choice of `n_select` rows and the gain of each.
 
     Parameters
@@ -170,7 +176,9 @@ def lazy_greedy(distances, weights, n_select, start):  # pragma: no cover (compi
 
 
 @numba.njit(cache=True, nogil=True)
-def stochastic_greedy(distances, weights, start, draws):  # pragma: no cover (compiled)
+def stochastic_greedy(
+    distances: np.ndarray, weights: np.ndarray, start: np.float32, draws: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
     """Return the choice of stochastic greedy and the gain of each.
 
     Parameters

@@ -1,0 +1,361 @@
+"""CRUST on CIFAR-10 with synthetic and with human label noise, beside plain training and an oracle.
+
+    python benchmarks/cifar10.py --data DIR                                    # for a CPU
+    python benchmarks/cifar10.py --data DIR --setting paper --device cuda --noise symmetric
+
+DIR holds ``cifar-10-batches-py`` (the "python version" from the CIFAR-10 site, unpacked) and, for
+``--noise human``, ``CIFAR-10_human.pt`` of CIFAR-10N. Every finished run is a row of the CSV file,
+and is not run again: stop at any time, and go on with the same command.
+
+All methods have the same network, optimizer, schedule, epochs, batch size and seed, and so the
+same images and the same wrong labels. `plain` and `oracle` are skorch's own NeuralNetClassifier;
+`oracle` is given the correctly labelled rows alone. All settings below were fixed beforehand, none
+was tuned on test accuracy, and the accuracy reported is that of the last epoch.
+"""
+
+import argparse
+import csv
+import pickle
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
+
+from crust_sklearn import CRUSTClassifier, make_label_noise
+from crust_sklearn.modules import RandomCropFlip, ResNet32, SmallCNN
+
+RESULTS = Path(__file__).resolve().parent / "results"
+RATES = {"symmetric": 0.5, "asymmetric": 0.4, "human": None}
+PAPER = {
+    "selector": "facility-location",
+    "group_by": "prediction",
+    "coreset_weight": "cluster",
+    "mixup": "cluster",
+    "mixup_alpha": 1.0,
+}
+REFERENCE = {
+    "selector": "centrality",
+    "gradient": "features",
+    "group_by": "label",
+    "coreset_weight": "uniform",
+    "mixup": "class",
+    "mixup_alpha": (1.0, 0.1),
+}
+# What CRUSTClassifier is given; None: plain training.
+METHODS = {"plain": None, "paper": PAPER, "reference": REFERENCE, "default": {}, "oracle": None}
+
+
+@dataclass
+class Setting:
+    """What is the same for every method."""
+
+    net: type[nn.Module]
+    n_images: int
+    epochs: int
+    warmup: int
+    lr: float
+    schedule: dict[str, Any]
+    augment: bool
+
+
+SETTINGS = {
+    "paper": Setting(
+        net=ResNet32,
+        n_images=50_000,
+        epochs=120,
+        warmup=5,
+        lr=0.1,
+        schedule={"policy": MultiStepLR, "milestones": [80, 100], "gamma": 0.1},
+        augment=True,
+    ),
+    "cpu": Setting(
+        net=SmallCNN,
+        n_images=8_000,
+        epochs=24,
+        warmup=3,
+        lr=0.05,
+        schedule={"policy": CosineAnnealingLR, "T_max": 24},
+        augment=False,
+    ),
+    # Does it run at all? The figures mean nothing.
+    "trial": Setting(
+        net=SmallCNN,
+        n_images=1_000,
+        epochs=2,
+        warmup=1,
+        lr=0.05,
+        schedule={"policy": CosineAnnealingLR, "T_max": 2},
+        augment=True,
+    ),
+}
+
+
+class ImageNet(nn.Module):
+    """A network behind standardization and, in train mode, augmentation, on the device."""
+
+    def __init__(self, net, mean, std, augment):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
+        self.augment = RandomCropFlip() if augment else nn.Identity()
+        self.net = net(num_classes=10)
+
+    def forward(self, X):
+        return self.net(self.augment((X - self.mean) / self.std))
+
+
+def load_images(folder):
+    """Return the training and test images, float32 in [0, 1], and their true labels."""
+    folder = folder / "cifar-10-batches-py"
+
+    def load(name):
+        with open(folder / name, "rb") as file:
+            batch = pickle.load(file, encoding="bytes")
+        images = np.asarray(batch[b"data"], np.float32).reshape(-1, 3, 32, 32) / 255
+        return images, np.asarray(batch[b"labels"])
+
+    parts = [load(f"data_batch_{i}") for i in range(1, 6)]
+    X, y = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return X, y, *load("test_batch")
+
+
+def load_human_labels(folder, y):
+    """Return the human labels of CIFAR-10N, which stand in the order of the training images."""
+    labels = torch.load(folder / "CIFAR-10_human.pt", weights_only=False)
+    if not np.array_equal(labels["clean_label"], y):
+        raise ValueError("CIFAR-10_human.pt and the training batches differ in order.")
+    return np.asarray(labels["random_label1"])
+
+
+def draw_training_rows(X, y, human, *, n_images, noise, rate, seed):
+    """Return images, given labels and which of these are right, for one seed."""
+    rows = np.arange(len(y))
+    if n_images < len(y):
+        rows, _ = train_test_split(rows, train_size=n_images, stratify=y, random_state=seed)
+    true = y[rows]
+    if noise == "human":
+        given = human[rows]
+    elif noise == "symmetric":
+        given = make_label_noise(true, "symmetric", rate, random_state=seed).y
+    else:
+        # Of the five classes that are taken for another one, `rate` of the rows.
+        given = make_label_noise(
+            true, "asymmetric", rate, transition="cifar10", random_state=seed
+        ).y
+    return X[rows], given, given == true
+
+
+def make_net(method, setting, X, seed, device):
+    """Return an untrained net."""
+    common = {
+        "module__net": setting.net,
+        "module__mean": X.mean(axis=(0, 2, 3)).tolist(),
+        "module__std": X.std(axis=(0, 2, 3)).tolist(),
+        "module__augment": setting.augment,
+        "criterion": nn.CrossEntropyLoss,
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": 0.9,
+        "optimizer__weight_decay": 5e-4,
+        "lr": setting.lr,
+        "batch_size": 128,
+        "max_epochs": setting.epochs,
+        "iterator_train__shuffle": True,
+        "train_split": None,
+        "callbacks": [("schedule", LRScheduler(**setting.schedule))],
+        "device": device,
+        "verbose": 0,
+    }
+    if METHODS[method] is None:
+        torch.manual_seed(seed)
+        return NeuralNetClassifier(ImageNet, **common)
+    return CRUSTClassifier(
+        ImageNet, **METHODS[method], warmup_epochs=setting.warmup, random_state=seed, **common
+    )
+
+
+def run(method, setting, data, test, seed, device):
+    """Train one net and return what was measured."""
+    X, given, is_right = data
+    kept = is_right if method == "oracle" else slice(None)
+    net = make_net(method, setting, X, seed, device)
+    net.fit(X[kept], given[kept])
+    coreset = getattr(net, "coreset_indices_", slice(None))
+    return {
+        "test_accuracy": net.score(*test),
+        "given_labels_fitted": net.score(X[kept], given[kept]),
+        "clean_fraction": is_right[kept][coreset].mean(),
+        "base_rate": is_right.mean(),
+        "seconds": sum(net.history[:, "dur"]),
+    }
+
+
+# -- the results ------------------------------------------------------------------------------
+
+KEY = ("setting", "noise", "rate", "method", "seed")
+MEASURES = ("test_accuracy", "given_labels_fitted", "clean_fraction", "base_rate", "seconds")
+
+
+def read_results(path):
+    """Return the finished runs: what was measured by (setting, noise, rate, method, seed)."""
+    if not path.exists():
+        return {}
+    with open(path, newline="") as file:
+        return {
+            tuple(row[name] for name in KEY): {name: float(row[name]) for name in MEASURES}
+            for row in csv.DictReader(file)
+        }
+
+
+def append_result(path, key, measured):
+    """Write one run at the end of the CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(KEY + MEASURES)
+        writer.writerow([*key, *(f"{measured[name]:.5g}" for name in MEASURES)])
+
+
+def find_twin(method):
+    """Return the method before this one that has the same settings, or None."""
+    if METHODS[method] is None:
+        return None
+
+    def settings(name):
+        return CRUSTClassifier(ImageNet, **METHODS[name]).get_params(deep=False)
+
+    others = list(METHODS)[: list(METHODS).index(method)]
+    same = [o for o in others if METHODS[o] is not None and settings(o) == settings(method)]
+    return same[0] if same else None
+
+
+def print_table(results, args):
+    """Print a markdown table of means over seeds, one row per noise and method."""
+    print(
+        "\n| noise | method | seeds | test accuracy | gap closed | clean in coreset | time |\n"
+        "|---|---|--:|--:|--:|--:|--:|"
+    )
+    for noise in args.noise:
+        rate = get_rate(args, noise)
+        found = {
+            method: {
+                key[4]: measured
+                for key, measured in results.items()
+                if key[:4] == (args.setting, noise, rate, find_twin(method) or method)
+            }
+            for method in args.methods
+        }
+        for method, runs in found.items():
+            if runs:
+                print(make_row(noise, rate, method, runs, found))
+    setting = SETTINGS[args.setting]
+    print(
+        f"\n{args.setting}: {setting.net.__name__}, {setting.n_images} images, {setting.epochs} "
+        f"epochs, warm-up {setting.warmup}. Test accuracy: true labels, all 10 000 test images, "
+        "last epoch, mean ± standard deviation over seeds. Gap closed: of that from plain to "
+        "oracle. Clean: correctly labelled rows in the last coreset (plain: in all rows). Time: "
+        "of training, plain = 1, median over seeds."
+    )
+    for method in args.methods:
+        if twin := find_twin(method):
+            print(f"`{method}` has the same settings as `{twin}` and was not run again.")
+
+
+def make_row(noise, rate, method, runs, found):
+    """Return one row of the table."""
+
+    def accuracy(of):
+        return np.array([run["test_accuracy"] for run in found.get(of, {}).values()])
+
+    mine, plain, oracle = accuracy(method), accuracy("plain"), accuracy("oracle")
+    spread = f" ± {100 * mine.std(ddof=1):.1f}" if len(mine) > 1 else ""
+    gap = ratio = ""
+    if len(plain) and len(oracle):
+        closed = (mine.mean() - plain.mean()) / (oracle.mean() - plain.mean())
+        gap = f"{100 * closed + 0.0:.0f}%"
+    both = [seed for seed in runs if seed in found.get("plain", {})]
+    if both:
+        ratio = np.median([runs[s]["seconds"] / found["plain"][s]["seconds"] for s in both])
+        ratio = f"{ratio:.2f}"
+    clean = np.mean([run["clean_fraction"] for run in runs.values()])
+    name = noise if noise == "human" else f"{noise} {float(rate):.0%}"
+    return (
+        f"| {name} | {method} | {len(runs)} | {mine.mean():.1%}{spread} | {gap} | {clean:.1%} "
+        f"| {ratio} |"
+    )
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def get_rate(args, noise):
+    """Return the rate as it stands in the CSV file."""
+    if noise == "human":
+        return ""
+    return str(RATES[noise] if args.rate is None else args.rate)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the CIFAR-10 files")
+    parser.add_argument("--setting", choices=SETTINGS, default="cpu")
+    parser.add_argument("--noise", choices=RATES, nargs="+", default=list(RATES))
+    parser.add_argument(
+        "--rate", type=float, help="of synthetic noise (default: symmetric 0.5, asymmetric 0.4)"
+    )
+    parser.add_argument("--methods", choices=METHODS, nargs="+", default=list(METHODS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    parser.add_argument(
+        "--csv", type=Path, help="default: results/cifar10_SETTING.csv beside this script"
+    )
+    args = parser.parse_args()
+    args.csv = args.csv or RESULTS / f"cifar10_{args.setting}.csv"
+    return args
+
+
+def main():
+    args = parse_args()
+    setting = SETTINGS[args.setting]
+    X, y, *test = load_images(args.data)
+    human = load_human_labels(args.data, y) if "human" in args.noise else None
+    results = read_results(args.csv)
+    methods = [method for method in args.methods if find_twin(method) not in args.methods]
+    todo = [(s, n, m) for s in args.seeds for n in args.noise for m in methods]
+    for i, (seed, noise, method) in enumerate(todo, start=1):
+        key = (args.setting, noise, get_rate(args, noise), method, str(seed))
+        if key in results:
+            continue
+        start = time.perf_counter()
+        data = draw_training_rows(
+            X,
+            y,
+            human,
+            n_images=setting.n_images,
+            noise=noise,
+            rate=float(key[2] or 0),
+            seed=seed,
+        )
+        results[key] = run(method, setting, data, test, seed, args.device)
+        append_result(args.csv, key, results[key])
+        print(
+            f"{i:3} of {len(todo)}  seed {seed}  {noise:10}  {method:9}  test accuracy "
+            f"{results[key]['test_accuracy']:6.1%}  {time.perf_counter() - start:5.0f} s",
+            flush=True,
+        )
+    print_table(results, args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from skorch.tests.test_classifier import TestNeuralNet
+
+__all__ = ["TestNeuralNet"]

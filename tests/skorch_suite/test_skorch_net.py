@@ -1,0 +1,1 @@
+from skorch.tests.test_net import *  # noqa: F403

@@ -1,0 +1,114 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.exceptions import DataConversionWarning
+
+from crust_sklearn.labels import LabelCodec, check_labels, check_several_classes
+
+CLASSES = {
+    "codes": [0, 1, 2],
+    "gapped": [-7, 3, 1000],
+    "not sorted": [5, -1, 2],
+    "floats": [0.5, 1.5, -2.0],
+    "bools": [False, True],
+    "strings": ["ham", "spam", "an owl"],
+    "objects": np.array(["b", "a", "long label"], dtype=object),
+}
+
+
+@pytest.mark.parametrize("classes", CLASSES.values(), ids=CLASSES)
+@given(data=st.data())
+def test_codes_are_positions_and_back(classes, data):
+    codec = LabelCodec(classes)
+    position = data.draw(st.lists(st.integers(0, len(classes) - 1), max_size=20))
+    y = np.array([classes[i] for i in position], dtype=np.asarray(classes).dtype)
+    codes = codec.encode(y)
+    assert codes.dtype == np.int64
+    assert codes.tolist() == position
+    assert codec.knows(y)
+    assert codec.decode(codes).tolist() == y.tolist()
+    assert codec.decode(codes).dtype == np.asarray(classes).dtype
+
+
+@pytest.mark.parametrize(
+    ("classes", "y", "unknown"),
+    [
+        ([0, 1], [0, 1, 2, 5], r"\[2, 5\]"),
+        (["a", "b"], ["a", "c"], r"\['c'\]"),
+        ([False, True], [0, 2], r"\[2\]"),
+        ([2, 10], ["10"], r"\['10'\]"),
+        ([0, 1], range(10, 20), r"\[10, 11, 12, 13, 14\]\."),
+    ],
+)
+def test_unknown_labels_are_named(classes, y, unknown):
+    codec = LabelCodec(classes)
+    assert not codec.knows(y)
+    with pytest.raises(ValueError, match=rf"not among the classes: {unknown}.*partial_fit"):
+        codec.encode(y)
+
+
+@pytest.mark.parametrize(
+    ("classes", "identity"),
+    [([0, 1, 2], True), (np.arange(3, dtype=np.uint8), True), ([1, 0], False), ([1, 2], False)]
+    + [([0.0, 1.0], False), ([False, True], False), (["0", "1"], False)],
+)
+def test_is_identity(classes, identity):
+    assert LabelCodec(classes).is_identity is identity
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([1, 0], np.array([1, 0])),
+        (("a", "b"), np.array(["a", "b"])),
+        (torch.tensor([1, 0]), np.array([1, 0])),
+        (torch.tensor([True, False]), np.array([True, False])),
+        (pd.Series([1, 0], index=[5, 9]), np.array([1, 0])),
+        (pd.Series(["a", "b"], dtype="category"), np.array(["a", "b"], dtype=object)),
+        (np.array([1.0, 2.0]), np.array([1.0, 2.0])),
+    ],
+)
+def test_check_labels_returns_the_labels(y, expected):
+    labels = check_labels(y)
+    assert isinstance(labels, np.ndarray)
+    assert labels.shape == expected.shape
+    assert labels.dtype.kind == expected.dtype.kind
+    assert labels.tolist() == expected.tolist()
+
+
+def test_a_column_is_accepted_with_a_warning():
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        labels = check_labels(np.array([[1], [0]]))
+    assert labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0.0, np.nan], "Input y contains NaN"),
+        ([0.0, np.inf], "Input y contains infinity"),
+        (np.array(["a", None], dtype=object), "Input y contains NaN. Give every row a label"),
+        (np.array(["a", np.nan], dtype=object), "Input y contains NaN. Give every row a label"),
+        (pd.Series(["a", None]), "Input y contains NaN"),
+        (pd.Series([1, None], dtype="Int64"), "Input y contains NaN"),
+        (np.array(["a", pd.NA], dtype=object), "Input y contains NaN"),
+        (torch.tensor([0.0, torch.nan]), "Input y contains NaN"),
+        ([0.1, 0.7, 0.3], "continuous"),
+        (np.eye(3, dtype=int), "1d array"),
+        (torch.zeros(2, 2), "1d array"),
+    ],
+)
+def test_bad_labels(y, message):
+    with pytest.raises(ValueError, match=message):
+        check_labels(y)
+
+
+def test_several_classes():
+    check_several_classes(np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"one class only, \['a'\]"):
+        check_several_classes(np.array(["a"]))
+    with pytest.raises(ValueError, match="one class"):
+        check_several_classes(np.array([]))

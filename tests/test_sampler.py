@@ -1,0 +1,129 @@
+import pickle
+
+import imblearn.utils.estimator_checks as imblearn_checks
+import numpy as np
+import pandas as pd
+import pytest
+from imblearn import FunctionSampler
+from imblearn.pipeline import make_pipeline
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from crust_sklearn import CoresetSampler, CoresetSelector
+from crust_sklearn.strategies import STRATEGIES, FacilityLocation
+
+
+@parametrize_with_checks([CoresetSampler(name) for name in sorted(STRATEGIES)])
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+class TaggedSampler(CoresetSampler):
+    """With imbalanced-learn's own tags, which one of its checks reads."""
+
+    def __sklearn_tags__(self):
+        tags = FunctionSampler().__sklearn_tags__()
+        tags.sampler_tags.sample_indices = True
+        return tags
+
+
+# Its other checks are about `sampling_strategy`, which balances classes, or about y with one column
+# per class: neither is what a coreset is for.
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_target_type",
+        "check_samplers_fit_resample",
+        "check_samplers_sparse",
+        "check_samplers_pandas",
+        "check_samplers_pandas_sparse",
+        "check_samplers_list",
+        "check_samplers_preserve_dtype",
+        "check_samplers_2d_target",
+        "check_samplers_sample_indices",
+        "check_sampler_get_feature_names_out",
+        "check_sampler_get_feature_names_out_pandas",
+    ],
+)
+def test_imbalanced_learn(check):
+    getattr(imblearn_checks, check)("CoresetSampler", TaggedSampler())
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_keeps_what_the_selector_chooses(strategy):
+    X, y = load_iris(return_X_y=True)
+    sampler = CoresetSampler(strategy, coreset_size=0.2, random_state=0)
+    X_kept, y_kept = sampler.fit_resample(X, y)
+    selector = CoresetSelector(strategy, coreset_size=0.2, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(X_kept, X[selector.sample_indices_])
+    np.testing.assert_array_equal(y_kept, y[selector.sample_indices_])
+    for name in ("sample_indices_", "sample_weight_", "assignment_", "objective_"):
+        np.testing.assert_array_equal(getattr(sampler, name), getattr(selector, name))
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asarray, pd.DataFrame, sparse.csr_array, sparse.csc_array, np.ndarray.tolist]
+)
+def test_keeps_the_type_of_X(kind):
+    X, y = load_iris(return_X_y=True)
+    given = kind(X)
+    X_kept, y_kept = CoresetSampler(coreset_size=12).fit_resample(given, pd.Series(y))
+    assert type(X_kept) is type(given)
+    dense = X_kept.toarray() if sparse.issparse(X_kept) else np.asarray(X_kept)
+    sampler = CoresetSampler(coreset_size=12).fit(X, y)
+    np.testing.assert_array_equal(dense, X[sampler.sample_indices_])
+    assert isinstance(y_kept, pd.Series)
+    assert y_kept.index.tolist() == sampler.sample_indices_.tolist()
+
+
+def test_in_the_pipeline_rows_are_dropped_in_fit_only():
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(
+        StandardScaler(), CoresetSampler(coreset_size=30), LogisticRegression()
+    ).fit(X, y)
+    scaled = StandardScaler().fit_transform(X)
+    kept = CoresetSelector(coreset_size=30).fit(scaled, y).sample_indices_
+    alone = LogisticRegression().fit(scaled[kept], y[kept])
+    np.testing.assert_allclose(pipeline.predict_proba(X), alone.predict_proba(scaled))
+    assert pipeline.predict(X).shape == (150,)
+    assert pipeline[:-1].fit(X, y).get_feature_names_out().tolist() == ["x0", "x1", "x2", "x3"]
+
+
+def test_grid_search_in_the_pipeline():
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(CoresetSampler(random_state=0), LogisticRegression(max_iter=2000))
+    grid = {
+        "coresetsampler__strategy": ["centrality", FacilityLocation("stochastic")],
+        "coresetsampler__coreset_size": [6, 0.5],
+    }
+    search = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.best_score_ > 0.9
+    epsilon = clone(pipeline).set_params(coresetsampler__strategy__epsilon=0.5)
+    assert cross_val_score(epsilon, X, y, error_score="raise").mean() > 0.9
+
+
+def test_pickle_and_clone():
+    X, y = load_iris(return_X_y=True)
+    sampler = CoresetSampler("centrality", coreset_size=9).fit(X, y)
+    assert pickle.loads(pickle.dumps(sampler)).sample_indices_.tolist() == (
+        sampler.sample_indices_.tolist()
+    )
+    assert not hasattr(clone(sampler), "sample_indices_")
+    assert not hasattr(sampler, "transform")
+
+
+def test_bad_input():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        CoresetSampler().fit_resample(X, y[:-1])
+    with pytest.raises(ValueError, match="Did you mean 'centrality'"):
+        CoresetSampler("centrallity").fit_resample(X, y)
+    with pytest.raises(ValueError, match="requires y"):
+        CoresetSampler().fit_resample(X, None)
