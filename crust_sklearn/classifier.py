@@ -72,7 +72,8 @@ class CRUSTClassifier(NeuralNetClassifier):
         from the data where its signature has them and they were not given.
     selector : str or CoresetSelector, default="centrality"
         How rows are chosen: the name of a strategy, or a selector, of which a clone is
-        fitted. ``selector__...`` sets its parameters. `group_by` decides on its `stratify`.
+        fitted. A name works on as many groups at once as torch uses threads.
+        ``selector__...`` sets its parameters. `group_by` decides on its `stratify`.
     coreset_size : float, int or None, default=None
         A float in (0, 1] is a fraction of each group, an int the total number of rows. None:
         the selector's own, 0.5 by default.
@@ -258,7 +259,7 @@ class CRUSTClassifier(NeuralNetClassifier):
         selector : CoresetSelector
         """
         if isinstance(self.selector, str):
-            selector = CoresetSelector(self.selector)
+            selector = CoresetSelector(self.selector, n_jobs=torch.get_num_threads())
         elif isinstance(self.selector, CoresetSelector):
             selector = clone(self.selector)
         else:

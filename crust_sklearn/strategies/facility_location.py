@@ -13,6 +13,10 @@ from .._validation import check_choice, check_number
 from ._base import BaseDistanceStrategy
 
 
+# Choices by whole rows of the distance matrix, before lists of near rows replace them.
+N_DENSE = 6
+
+
 class FacilityLocation(BaseDistanceStrategy):
     """Choose medoids greedily (paper, Eq. 6, as facility location).
 
@@ -105,6 +109,62 @@ def _shorten(row: np.ndarray, nearest: np.ndarray) -> None:  # pragma: no cover 
 
 
 @numba.njit(cache=True, nogil=True)
+def _list_near(
+    distances: np.ndarray, nearest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    # For every row the rows that it would be nearer to than their medoid is. No others can add
+    # to its gain from now on, and after t choices there are about n / t of them.
+    n_rows = distances.shape[0]
+    start = np.zeros(n_rows + 1, np.int64)
+    for i in range(n_rows):
+        count = 0
+        for j in range(n_rows):
+            count += distances[i, j] < nearest[j]
+        start[i + 1] = start[i] + count
+    near = np.empty(start[n_rows], np.int32)
+    near_distance = np.empty(start[n_rows], np.float32)
+    for i in range(n_rows):
+        at = start[i]
+        for j in range(n_rows):
+            if distances[i, j] < nearest[j]:
+                near[at] = j
+                near_distance[at] = distances[i, j]
+                at += 1
+    return start[:-1].copy(), start[1:].copy(), near, near_distance
+
+
+@numba.njit(cache=True, nogil=True)
+def _near_gain(
+    first: int,
+    stop: int,
+    near: np.ndarray,
+    near_distance: np.ndarray,
+    weights: np.ndarray,
+    nearest: np.ndarray,
+) -> tuple[float, int]:  # pragma: no cover (compiled)
+    # The gain over the list, and its new end: rows that another medoid has taken drop out.
+    # In float64, where differences of float32 are exact: two rows that are near each other and
+    # nothing else gain the same, and such ties are to go by the index, not by rounding.
+    total, keep = 0.0, first
+    for at in range(first, stop):
+        i, distance = near[at], near_distance[at]
+        if distance < nearest[i]:
+            total += np.float64(weights[i]) * (np.float64(nearest[i]) - np.float64(distance))
+            near[keep], near_distance[keep] = i, distance
+            keep += 1
+    return total, keep
+
+
+@numba.njit(cache=True, nogil=True)
+def _shorten_near(
+    near: np.ndarray, near_distance: np.ndarray, nearest: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    for at in range(near.size):
+        i = near[at]
+        nearest[i] = min(nearest[i], near_distance[at])
+
+
+@numba.njit(cache=True, nogil=True)
 def _sift_down(
     heap: np.ndarray, bounds: np.ndarray, size: int, item: Any, bound: Any
 ) -> None:  # pragma: no cover (compiled)
@@ -160,18 +220,30 @@ def lazy_greedy(
     size = n_rows
     indices = np.empty(n_select, np.int64)
     chosen_gains = np.empty(n_select)
+    first, stop, near, near_distance = _list_near(distances[:0], nearest)
     for step in range(n_select):
+        if step == N_DENSE:
+            first, stop, near, near_distance = _list_near(distances, nearest)
         while evaluated_at[heap[0]] != step:
             top = heap[0]
             evaluated_at[top] = step
-            gain = _gain(distances[top], weights, nearest)
+            if step < N_DENSE:
+                gain = _gain(distances[top], weights, nearest)
+            else:
+                gain, stop[top] = _near_gain(
+                    first[top], stop[top], near, near_distance, weights, nearest
+                )
             _sift_down(heap, bounds, size, top, gain)
         top = heap[0]
         indices[step] = top
         chosen_gains[step] = bounds[0]
         size -= 1
         _sift_down(heap, bounds, size, heap[size], bounds[size])
-        _shorten(distances[top], nearest)
+        if step < N_DENSE:
+            _shorten(distances[top], nearest)
+        else:
+            part = slice(first[top], stop[top])
+            _shorten_near(near[part], near_distance[part], nearest)
     return indices, chosen_gains
 
 
@@ -202,13 +274,22 @@ def stochastic_greedy(
     size = n_rows
     indices = np.empty(n_select, np.int64)
     chosen_gains = np.empty(n_select)
+    first, stop, near, near_distance = _list_near(distances[:0], nearest)
     for step in range(n_select):
+        if step == N_DENSE:
+            first, stop, near, near_distance = _list_near(distances, nearest)
         best, best_gain = -1, -1.0
         for c in range(min(n_candidates, size)):
             # A partial shuffle: candidates of one step are distinct.
             other = c + min(int(draws[step, c] * (size - c)), size - c - 1)
             rest[c], rest[other] = rest[other], rest[c]
-            gain = _gain(distances[rest[c]], weights, nearest)
+            row = rest[c]
+            if step < N_DENSE:
+                gain = _gain(distances[row], weights, nearest)
+            else:
+                gain, stop[row] = _near_gain(
+                    first[row], stop[row], near, near_distance, weights, nearest
+                )
             if gain > best_gain or (gain == best_gain and rest[c] < rest[best]):
                 best, best_gain = c, gain
         chosen = rest[best]
@@ -216,5 +297,9 @@ def stochastic_greedy(
         rest[best] = rest[size]
         indices[step] = chosen
         chosen_gains[step] = best_gain
-        _shorten(distances[chosen], nearest)
+        if step < N_DENSE:
+            _shorten(distances[chosen], nearest)
+        else:
+            part = slice(first[chosen], stop[chosen])
+            _shorten_near(near[part], near_distance[part], nearest)
     return indices, chosen_gains
