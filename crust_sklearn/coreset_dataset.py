@@ -270,6 +270,11 @@ def read_labels(dataset: Any) -> Any:
     return None
 
 
+def innermost(dataset: Dataset) -> Dataset:
+    """Return the dataset that a (nested) ``Subset`` is part of."""
+    return innermost(dataset.dataset) if isinstance(dataset, Subset) else dataset
+
+
 def base_rows(dataset: Any) -> np.ndarray:
     """Return for each item of a (nested) ``Subset`` its row in the innermost dataset."""
     if isinstance(dataset, Subset):

@@ -12,7 +12,7 @@ from numpy.random import RandomState
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import nn
-from torch.utils.data import Subset, default_collate
+from torch.utils.data import default_collate
 
 from ._validation import check_sample_weight
 from .coreset_dataset import (
@@ -21,6 +21,7 @@ from .coreset_dataset import (
     Partners,
     base_rows,
     fetch_rows,
+    innermost,
     read_labels,
 )
 from .gradients import GradientProxy
@@ -43,10 +44,7 @@ class Reselection:
         self.net = net
         self.dataset = dataset
         self.rows = base_rows(dataset)
-        inner = dataset
-        while isinstance(inner, Subset):
-            inner = inner.dataset
-        self.n_rows = len(inner)
+        self.n_rows = len(innermost(dataset))  # type: ignore[arg-type]
         self.weights: np.ndarray | None = None
         if (weights := check_sample_weight(sample_weight, self.n_rows)) is not None:
             self.weights = weights[self.rows] / weights[self.rows].mean()

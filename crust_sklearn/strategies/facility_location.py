@@ -12,7 +12,6 @@ from numpy.random import RandomState
 from .._validation import check_choice, check_number
 from ._base import BaseDistanceStrategy
 
-
 # Choices by whole rows of the distance matrix, before lists of near rows replace them.
 N_DENSE = 6
 
