@@ -15,6 +15,7 @@ from sklearn.utils import check_array, check_random_state
 
 from .._validation import check_number, check_sample_weight
 from ._distances import check_metric, distance_matrix, nearest_columns, nearest_rows
+from ._parts import split_by_neighborhood
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,68 @@ class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
 
 
 class BaseDistanceStrategy(BaseStrategy):
-    """Base of the strategies that work on the distance matrix: `_pick` is given it for X."""
+    """Base of the strategies that work on the distance matrix: `_pick` is given it for X.
+
+    The matrix may take scikit-learn's `working_memory`, or 5 MB if that is less. More rows
+    are split into parts that fit, near rows together: medoids that are chosen in random parts
+    would be hardly better than random ones. Where twice `n_select` rows fit together, the
+    parts give that many or more, and a second round chooses from them, each with the weight of
+    its cluster (after GreeDi [1]_); else every part gives its share, and rows are assigned
+    within their part.
+
+    Parameters
+    ----------
+    metric : str, callable, object with a method ``pairwise(X, Y)`` or None, default=None
+        As in `BaseStrategy`.
+
+    References
+    ----------
+    .. [1] Mirzasoleiman, Karbasi, Sarkar, Krause, "Distributed submodular maximization:
+       identifying representative elements in massive data", NIPS 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crust_sklearn.strategies import BaseDistanceStrategy
+    >>> class Nearest(BaseDistanceStrategy):
+    ...     def _pick(self, distances, n_select, sample_weight, random_state):
+    ...         return np.argsort(distances[0], kind="stable")[:n_select]
+    >>> Nearest().select(np.array([[0.0], [5.0], [1.0]]), 2).indices
+    array([0, 2])
+    """
 
     def _select(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
-        _check_memory(len(X))
+        limit = _max_rows()
+        if len(X) <= limit:
+            return self._select_whole(X, n_select, sample_weight, random_state)
+        parts = self._split(X, limit, random_state)
+        per_part = min(n_select, limit // len(parts))
+        has_second_round = per_part * len(parts) >= 2 * n_select
+        # Shares by rounding the running total, so that they add up.
+        ends = np.cumsum([0] + [len(part) for part in parts])
+        shares = np.diff(np.round(ends * n_select / len(X)).astype(int))
+        if has_second_round:
+            shares[:] = per_part
+        coresets = [
+            self._select_whole(X[part], share, sample_weight[part], random_state)
+            for part, share in zip(parts, shares, strict=True)
+        ]
+        first = _join(parts, coresets, len(X))
+        if not has_second_round:
+            return first
+        second = self._select_whole(X[first.indices], n_select, first.weights, random_state)
+        indices = first.indices[second.indices]
+        assignment, nearest = nearest_rows(X, indices, self._metric())
+        return _make_coreset(indices, assignment, nearest, sample_weight)
+
+    def _split(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+        return split_by_neighborhood(X, limit)
+
+    def _select_whole(
+        self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
+    ) -> Coreset:
         distances, scale = distance_matrix(X, self._metric())
         indices = np.asarray(
             self._pick(distances, n_select, sample_weight, random_state), dtype=np.int64
@@ -178,12 +235,20 @@ def _make_coreset(
     return Coreset(indices, weights, assignment, float(sample_weight @ nearest))
 
 
-def _check_memory(n_rows: int) -> None:
-    needed = 4 * n_rows**2 / 2**20
-    allowed = get_config()["working_memory"]
-    if needed > allowed:
-        raise MemoryError(
-            f"The distance matrix of a group of {n_rows} rows takes {needed:.0f} MiB, more than "
-            f"scikit-learn's working_memory of {allowed} MiB. Select within smaller groups "
-            "(stratify=True, group_by), or raise it: sklearn.set_config(working_memory=...)."
-        )
+def _join(parts: list[np.ndarray], coresets: list[Coreset], n_rows: int) -> Coreset:
+    """Return the union of the coresets of disjoint parts."""
+    assignment, offset = np.empty(n_rows, np.int64), 0
+    for part, coreset in zip(parts, coresets, strict=True):
+        assignment[part] = offset + coreset.assignment
+        offset += len(coreset.indices)
+    return Coreset(
+        np.concatenate([p[c.indices] for p, c in zip(parts, coresets, strict=True)]),
+        np.concatenate([c.weights for c in coresets]),
+        assignment,
+        sum(c.objective for c in coresets),
+    )
+
+
+def _max_rows() -> int:
+    # Four bytes an entry, and up to a quarter more for what a strategy keeps beside the matrix.
+    return max(1000, int((get_config()["working_memory"] * 2**20 / 5) ** 0.5))

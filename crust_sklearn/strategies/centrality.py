@@ -7,6 +7,7 @@ from numpy.random import RandomState
 
 from ._base import BaseDistanceStrategy
 from ._distances import weighted_row_sums
+from ._parts import split_at_random
 
 
 class Centrality(BaseDistanceStrategy):
@@ -33,6 +34,10 @@ class Centrality(BaseDistanceStrategy):
     >>> Centrality().select(X, 2).indices
     array([1, 2])
     """
+
+    def _split(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+        # Against a random part a row is as central as against all rows, up to noise.
+        return split_at_random(len(X), limit, random_state)
 
     def _pick(
         self,

@@ -14,6 +14,8 @@ from ._base import BaseDistanceStrategy
 
 # Choices by whole rows of the distance matrix, before lists of near rows replace them.
 N_DENSE = 6
+# The lists may hold this share of the matrix's entries: with 8 bytes each, a quarter of its memory.
+MAX_LISTED = 1 / 8
 
 
 class FacilityLocation(BaseDistanceStrategy):
@@ -113,6 +115,7 @@ def _list_near(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
     # For every row the rows that it would be nearer to than their medoid is. No others can add
     # to its gain from now on, and after t choices there are about n / t of them.
+    # Empty, where they would take too much memory.
     n_rows = distances.shape[0]
     start = np.zeros(n_rows + 1, np.int64)
     for i in range(n_rows):
@@ -120,9 +123,11 @@ def _list_near(
         for j in range(n_rows):
             count += distances[i, j] < nearest[j]
         start[i + 1] = start[i] + count
+    if start[n_rows] > MAX_LISTED * n_rows * n_rows:
+        start[:] = 0
     near = np.empty(start[n_rows], np.int32)
     near_distance = np.empty(start[n_rows], np.float32)
-    for i in range(n_rows):
+    for i in range(n_rows if near.size else 0):
         at = start[i]
         for j in range(n_rows):
             if distances[i, j] < nearest[j]:
@@ -220,13 +225,15 @@ def lazy_greedy(
     indices = np.empty(n_select, np.int64)
     chosen_gains = np.empty(n_select)
     first, stop, near, near_distance = _list_near(distances[:0], nearest)
+    next_try = N_DENSE
     for step in range(n_select):
-        if step == N_DENSE:
+        if step == next_try and near.size == 0:
             first, stop, near, near_distance = _list_near(distances, nearest)
+            next_try *= 2
         while evaluated_at[heap[0]] != step:
             top = heap[0]
             evaluated_at[top] = step
-            if step < N_DENSE:
+            if near.size == 0:
                 gain = _gain(distances[top], weights, nearest)
             else:
                 gain, stop[top] = _near_gain(
@@ -238,7 +245,7 @@ def lazy_greedy(
         chosen_gains[step] = bounds[0]
         size -= 1
         _sift_down(heap, bounds, size, heap[size], bounds[size])
-        if step < N_DENSE:
+        if near.size == 0:
             _shorten(distances[top], nearest)
         else:
             part = slice(first[top], stop[top])
@@ -274,16 +281,18 @@ def stochastic_greedy(
     indices = np.empty(n_select, np.int64)
     chosen_gains = np.empty(n_select)
     first, stop, near, near_distance = _list_near(distances[:0], nearest)
+    next_try = N_DENSE
     for step in range(n_select):
-        if step == N_DENSE:
+        if step == next_try and near.size == 0:
             first, stop, near, near_distance = _list_near(distances, nearest)
+            next_try *= 2
         best, best_gain = -1, -1.0
         for c in range(min(n_candidates, size)):
             # A partial shuffle: candidates of one step are distinct.
             other = c + min(int(draws[step, c] * (size - c)), size - c - 1)
             rest[c], rest[other] = rest[other], rest[c]
             row = rest[c]
-            if step < N_DENSE:
+            if near.size == 0:
                 gain = _gain(distances[row], weights, nearest)
             else:
                 gain, stop[row] = _near_gain(
@@ -296,7 +305,7 @@ def stochastic_greedy(
         rest[best] = rest[size]
         indices[step] = chosen
         chosen_gains[step] = best_gain
-        if step < N_DENSE:
+        if near.size == 0:
             _shorten(distances[chosen], nearest)
         else:
             part = slice(first[chosen], stop[chosen])

@@ -15,8 +15,10 @@ from crust_sklearn.strategies import (
     Centrality,
     FacilityLocation,
     Uniform,
+    _base,
     make_strategy,
 )
+from crust_sklearn.strategies._distances import distance_matrix
 
 VARIANTS = {
     "lazy": FacilityLocation(),
@@ -209,13 +211,44 @@ def test_bad_input(strategy, arguments, error, message):
 
 
 @pytest.mark.parametrize("strategy", [FacilityLocation(), Centrality()])
-def test_a_matrix_that_does_not_fit_is_refused_before_it_is_made(strategy):
-    X = np.zeros((600, 1))
+@pytest.mark.parametrize("n_select", [1, 20, 999, 1500, 2999, 3000])
+def test_rows_that_do_not_fit_are_selected_in_parts(strategy, n_select, monkeypatch):
+    X = np.random.RandomState(0).standard_normal((3000, 2))
+    sizes = []
+
+    def record(rows, metric):
+        sizes.append(len(rows))
+        return distance_matrix(rows, metric)
+
+    monkeypatch.setattr(_base, "distance_matrix", record)
+    weights = np.random.RandomState(1).uniform(0, 2, 3000)
     with sklearn.config_context(working_memory=1):
-        with pytest.raises(MemoryError, match=r"group of 600 rows takes 1 MiB.*stratify=True"):
-            strategy.select(X, 2)
-        assert len(strategy.select(X[:512], 2).indices) == 2
-        assert len(Uniform().select(X, 2).indices) == 2
+        coreset = strategy.select(X, n_select, sample_weight=weights, random_state=0)
+    assert max(sizes) <= 1000
+    assert len(np.unique(coreset.indices)) == n_select
+    np.testing.assert_array_equal(coreset.assignment[coreset.indices], np.arange(n_select))
+    expected = np.bincount(coreset.assignment, weights, minlength=n_select)
+    np.testing.assert_allclose(coreset.weights, expected)
+    away = np.linalg.norm(X - X[coreset.indices[coreset.assignment]], axis=1)
+    np.testing.assert_allclose(coreset.objective, weights @ away, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_features", [2, 10])
+@pytest.mark.parametrize("n_select", [20, 1500])
+def test_medoids_of_parts_come_close_to_those_of_the_whole(n_features, n_select):
+    X = np.random.RandomState(0).standard_normal((3000, n_features))
+    whole = FacilityLocation().select(X, n_select).objective
+    with sklearn.config_context(working_memory=1):
+        parts = FacilityLocation().select(X, n_select, random_state=0).objective
+    assert parts < 1.06 * whole
+
+
+def test_central_rows_of_parts_are_those_of_the_whole():
+    X = np.random.RandomState(0).standard_normal((3000, 2))
+    whole = Centrality().select(X, 1000).indices
+    with sklearn.config_context(working_memory=1):
+        parts = Centrality().select(X, 1000, random_state=0).indices
+    assert len(np.intersect1d(whole, parts)) > 900
 
 
 def test_one_method_makes_a_strategy():

@@ -1,0 +1,173 @@
+"""What the low-rank selections share: scaling, filling up beyond the rank, greedy deflation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Scores that fell below this share of their last exact value are computed anew, so that they
+# keep about eight digits.
+DROP = 1e-4
+# Scores this close are a tie, which rounding must not decide.
+TIE = 1e-9
+
+
+def scale_rows(X: np.ndarray, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return float64 rows with entries in [-1, 1], weights in [0, 1], and the rows' scale.
+
+    Squares of rows of norm 1e200 or 1e-200 would leave the range of float64. The rows are a copy.
+    """
+    scale = float(np.abs(X).max(initial=0.0)) or 1.0
+    return X.astype(np.float64) / scale, sample_weight / sample_weight.max(), scale
+
+
+def shorten_rows(rows: np.ndarray) -> np.ndarray:
+    """Return rows with the same inner products and at most as many features as there are rows."""
+    if rows.shape[1] <= rows.shape[0]:
+        return rows
+    return np.ascontiguousarray(np.linalg.qr(rows.T, mode="r").T)
+
+
+def row_norms(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the norms of the rows, multiplied by the square roots of their weights."""
+    return np.sqrt(weights * np.einsum("ij,ij->i", rows, rows))
+
+
+def rank_tolerance(shape: tuple[int, ...]) -> float:
+    """Return the relative size under which a float64 residual is rounding."""
+    return float(np.finfo(np.float64).eps * max(shape))
+
+
+def fill_by_norm(indices: np.ndarray, norms: np.ndarray, n_select: int) -> np.ndarray:
+    """Append the rows of largest norm, ties by index, until there are `n_select`."""
+    rest = np.setdiff1d(np.arange(len(norms)), indices)
+    order = rest[np.argsort(-norms[rest], kind="stable")]
+    return np.concatenate([indices, order])[:n_select].astype(np.int64)
+
+
+class Residual:
+    """What is left of the rows outside the span of the chosen ones, known by its scores.
+
+    With r_i the residual of row i and ``C = sum_i w_i r_i r_i^T``, `energy` holds |r_i|^2 and
+    `captured` holds ``r_i^T C r_i = sum_j w_j (r_j . r_i)^2``. Choosing a row changes both by two
+    products of the rows with a vector. Only where cancellation eats their digits are residuals
+    formed, in place of the rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features), float64
+        Overwritten.
+    weights : ndarray of shape (n_rows,), float64
+    """
+
+    def __init__(self, rows: np.ndarray, weights: np.ndarray):
+        self.rows = rows
+        self.weights = weights
+        self.norms = row_norms(rows, np.ones(len(rows)))
+        self.floor = (rank_tolerance(rows.shape) * self.norms) ** 2
+        self.basis = np.empty((rows.shape[1], 0))
+        self.captured = np.zeros(len(rows))
+        self.energy = np.zeros(len(rows))
+        self.exact_energy = np.zeros(len(rows))
+        self._refresh_all()
+
+    def choose(self, against: str) -> int:
+        """Return the row with the best score and deflate by it; -1 if nothing is left.
+
+        Parameters
+        ----------
+        against : {"residual", "row"}
+            What `captured` is divided by: |r_i|^2 (the decrease of the error, greedy column
+            subset selection) or |a_i|^2 (matching pursuit).
+        """
+        while self.basis.shape[1] < self.rows.shape[1]:
+            best = self._best(self.energy if against == "residual" else self.norms**2)
+            if best < 0:
+                break
+            direction = self._direction(best)
+            self.captured[best] = self.energy[best] = self.exact_energy[best] = 0.0
+            self.rows[best] = 0.0
+            if direction is not None:
+                self._deflate(direction)
+                return best
+        return -1
+
+    def _best(self, divisor: np.ndarray) -> int:
+        score = np.zeros(len(divisor))
+        np.divide(self.captured, divisor, out=score, where=(self.energy > 0) & (divisor > 0))
+        top = score.max()
+        if not top > 0:
+            return -1
+        tied = np.flatnonzero(score >= top * (1 - TIE))
+        return int(tied[np.argmax(self.norms[tied])])
+
+    def _direction(self, row: int) -> np.ndarray | None:
+        direction = self.rows[row]
+        for _ in range(2):  # twice is enough (Kahan, Parlett)
+            direction = direction - self.basis @ (self.basis.T @ direction)
+        norm = np.linalg.norm(direction)
+        return direction / norm if norm**2 > self.floor[row] else None
+
+    def _deflate(self, direction: np.ndarray) -> None:
+        image = self.gram @ direction
+        inner = float(image @ direction)
+        along, across = (self.rows @ np.column_stack([direction, image])).T
+        self.captured += along * (along * inner - 2 * across)
+        self.energy -= along**2
+        np.maximum(self.captured, 0.0, out=self.captured)
+        np.maximum(self.energy, 0.0, out=self.energy)
+        cross = np.outer(direction, image)
+        self.gram += inner * np.outer(direction, direction) - cross - cross.T
+        self.basis = np.column_stack([self.basis, direction])
+        if np.trace(self.gram) < DROP * self.exact_trace:
+            self._refresh_all()
+        else:
+            self._refresh(np.flatnonzero(self.energy < DROP * self.exact_energy))
+
+    def _refresh_all(self) -> None:
+        everything = np.arange(len(self.rows))
+        self._project(everything)
+        self.gram = (self.rows * self.weights[:, None]).T @ self.rows
+        self.exact_trace = float(np.trace(self.gram))
+        self._score(everything)
+
+    def _refresh(self, which: np.ndarray) -> None:
+        if len(which):
+            self._project(which)
+            self._score(which)
+
+    def _project(self, which: np.ndarray) -> None:
+        rows = self.rows[which]
+        rows -= (rows @ self.basis) @ self.basis.T
+        energy = np.einsum("ij,ij->i", rows, rows)
+        rows[energy <= self.floor[which]] = 0.0
+        self.rows[which] = rows
+
+    def _score(self, which: np.ndarray) -> None:
+        rows = self.rows[which]
+        self.captured[which] = np.einsum("ij,ij->i", rows @ self.gram, rows)
+        self.energy[which] = self.exact_energy[which] = np.einsum("ij,ij->i", rows, rows)
+
+
+def greedy_rows(
+    X: np.ndarray, n_select: int, sample_weight: np.ndarray, against: str
+) -> np.ndarray:
+    """Return the rows chosen greedily for the span; see `Residual.choose` for `against`.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    n_select : int
+    sample_weight : ndarray of shape (n_rows,)
+    against : {"residual", "row"}
+
+    Returns
+    -------
+    indices : ndarray of shape (n_select,), dtype int64
+    """
+    rows, weights, _ = scale_rows(X, sample_weight)
+    norms = row_norms(rows, weights)
+    residual = Residual(shorten_rows(rows), weights)
+    indices: list[int] = []
+    while len(indices) < n_select and (row := residual.choose(against)) >= 0:
+        indices.append(row)
+    return fill_by_norm(np.array(indices, dtype=np.int64), norms, n_select)
