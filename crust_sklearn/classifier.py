@@ -49,16 +49,16 @@ MIXUPS = ("cluster", "class", "batch", None)
 
 NEVER_FINITE = (
     "It was so from the first batch on: does the module return what the criterion expects, "
-    "logits for CrossEntropyLoss, probabilities for NLLLoss? Is X scaled?"
+    "logits for CrossEntropyLoss, probabilities for NLLLoss? Is X finite, and scaled?"
 )
 NO_LONGER_FINITE = (
-    "Lower lr, clip gradients (skorch.callbacks.GradientNormClipping), or scale X. The epochs "
-    "before are in `history`."
+    "Lower lr, clip gradients (skorch.callbacks.GradientNormClipping), or scale X; in a torch "
+    "Dataset, look for NaN. The epochs before are in `history`."
 )
 
 
 class CRUSTClassifier(NeuralNetClassifier):
-    """Train a torch module on noisy labels, each epoch on a coreset of clean rows.
+    """Train a torch module on noisy labels, each epoch on a coreset of its rows.
 
     A :class:`skorch.NeuralNetClassifier` whose epochs, after a warm-up on all data, run over
     a weighted coreset of the training rows [1]_: the rows whose loss gradients span the
@@ -173,12 +173,12 @@ class CRUSTClassifier(NeuralNetClassifier):
     >>> X, y = load_digits(return_X_y=True)
     >>> y_noisy = make_label_noise(y, "symmetric", 0.3, random_state=0).y
     >>> clf = CRUSTClassifier(
-    ...     MLP, max_epochs=12, lr=0.05, iterator_train__shuffle=True, random_state=0, verbose=0
+    ...     MLP, max_epochs=12, lr=0.2, iterator_train__shuffle=True, random_state=0, verbose=0
     ... )
     >>> clf.fit(X / 16, y_noisy).score(X / 16, y) > 0.8
     True
     >>> len(clf.coreset_indices_)
-    899
+    902
     """
 
     prefixes_ = [*NeuralNetClassifier.prefixes_, "selector"]
@@ -502,6 +502,7 @@ class CRUSTClassifier(NeuralNetClassifier):
         if y is not None:
             y = check_labels(y)
         elif (inside := self._get_labels(X, None)) is not None:
+            # To codes; the split is called without y, as in skorch.
             X = self.get_dataset(X, inside)
         train, valid = super().get_split_datasets(X, y, **fit_params)
         is_foreign = valid is not None and innermost(valid) is not innermost(train)
@@ -554,6 +555,17 @@ class CRUSTClassifier(NeuralNetClassifier):
                 kwargs.pop(name, None)
         return iterator_cls(dataset, **kwargs)
 
+    def _check_loader_early(self, codes: np.ndarray) -> None:
+        """Check the loader of the coresets to be chosen from rows of these codes."""
+        by_label = np.unique(codes, return_counts=True)[1].tolist()
+        sizes = by_label if self.group_by == "label" else [len(codes)]
+        n_rows = sum(share_budget(sizes, self.make_selector().coreset_size))
+        if self.group_by == "prediction":
+            # Not known yet: each predicted class rounds up, by one at most.
+            n_rows += len(self.classes_)
+        kwargs = {"batch_size": self.batch_size, **self.get_params_for("iterator_train")}
+        self._check_loader(kwargs, n_rows, len(codes))
+
     def _check_loader(self, kwargs: dict[str, Any], n_rows: int, n_all: int) -> None:
         for name in ("sampler", "batch_sampler"):
             if kwargs.get(name) is not None:
@@ -579,6 +591,10 @@ class CRUSTClassifier(NeuralNetClassifier):
         """Return X as skorch takes it, checked where it is made of arrays."""
         if is_dataset(X):
             return X
+        if sparse.issparse(X):  # before Mapping, which a dok_matrix is
+            X = self._validate(X, reset=reset, accept_sparse="csr")
+            # skorch takes rows of sparse matrices, which those of sparse arrays are not.
+            return sparse.csr_matrix(X)
         if is_tensor(X):
             if X.ndim == 2:
                 self._validate(X, reset=reset, skip_check_array=True)
@@ -586,14 +602,12 @@ class CRUSTClassifier(NeuralNetClassifier):
         if isinstance(X, Mapping) or (isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1):
             return check_finite(X)
         if hasattr(X, "iloc") and takes_names(self._get_forward(), X.columns):
-            return X
+            return check_finite(X)
         if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OUS":
             return X  # raw items, for a dataset of the user's own
         if isinstance(X, np.ndarray) and X.ndim > 2:
             return check_array(X, allow_nd=True, input_name="X")
-        X = self._validate(X, reset=reset, accept_sparse="csr", dtype="numeric")
-        # skorch takes rows of sparse matrices, which those of sparse arrays are not.
-        return sparse.csr_matrix(X) if sparse.issparse(X) else X
+        return self._validate(X, reset=reset, dtype="numeric")
 
     def _validate(self, X: Any, *, reset: bool, **kwargs: Any) -> Any:
         return validate_data(self, X, reset=reset or not hasattr(self, "n_features_in_"), **kwargs)
