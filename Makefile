@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# scikit-learn-extra's wheel does not import under NumPy 2.
+VENV1 := .venv-numpy1
+STAMP1 := $(VENV1)/.installed
 
 # Passed on, for instance: make test PYTEST_FLAGS="-k selector -x"
 PYTEST_FLAGS ?=
@@ -13,11 +16,11 @@ SPHINX_FLAGS ?= -W --keep-going -q
 SKORCH_SUITE ?= $(BIN)/python -m pytest -p no:cacheprovider -q -W default tests/skorch_suite
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format docs bench skorch-suite clean distclean
+.PHONY: help venv demo test test-numpy1 lint format docs bench skorch-suite clean distclean
 .DELETE_ON_ERROR:
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (some minutes the first time) ..."
@@ -34,6 +37,18 @@ demo: $(STAMP) ## train on digits with 40 % wrong labels: a table and a figure
 
 test: $(STAMP) ## tests and doctests
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+$(STAMP1): pyproject.toml constraints.txt
+	@rm -f $@
+	@$(PYTHON) -m venv $(VENV1)
+	@grep -v '^numpy==' constraints.txt > $(VENV1)/constraints.txt
+	@$(VENV1)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(VENV1)/constraints.txt \
+		"numpy<2" setuptools hypothesis pytest --editable ".[extra]"
+	@touch $@
+
+test-numpy1: $(STAMP1) ## the solvers of scikit-learn-extra, in an environment with NumPy 1
+	@$(VENV1)/bin/python -m pytest $(PYTEST_FLAGS) tests/strategies/test_k_medoids.py
 
 lint: $(STAMP) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .
@@ -57,7 +72,7 @@ skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 
 clean: ## remove builds and caches, keep .venv
 	@rm -rf build dist docs/_build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+	@find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(VENV1)

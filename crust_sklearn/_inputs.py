@@ -17,7 +17,7 @@ def is_tensor(X: Any) -> bool:
 
 
 def check_finite(X: Any) -> Any:
-    """Return X if the floats in an array, a tensor, or dicts or lists of these, are finite.
+    """Return X if the floats in an array, a tensor, a DataFrame, or dicts or lists, are finite.
 
     Raises
     ------
@@ -27,6 +27,9 @@ def check_finite(X: Any) -> Any:
     if isinstance(X, Mapping):
         for leaf in X.values():
             check_finite(leaf)
+    elif hasattr(X, "iloc"):
+        for _, column in X.items():
+            check_finite(column.to_numpy())
     elif isinstance(X, list | tuple):
         for leaf in X:
             check_finite(leaf)

@@ -42,6 +42,7 @@ from .gradients import GRADIENTS, check_losses, unreduced
 from .labels import LabelCodec, check_labels, check_several_classes
 from .reselection import Reselection, has_batch_norm
 from .selector import CoresetSelector, share_budget
+from .strategies import make_strategy
 
 GROUPS = ("prediction", "label", None)
 WEIGHTS = ("cluster", "uniform")
@@ -292,6 +293,13 @@ class CRUSTClassifier(NeuralNetClassifier):
             raise ValueError(
                 "gradient='last_layer' compares gradients by their own product formula: leave "
                 f"the selector's metric at 'euclidean'; got {selector.metric!r}."
+            )
+        strategy = make_strategy(selector.strategy)
+        if self.gradient == "last_layer" and getattr(strategy, "is_linear", False):
+            raise ValueError(
+                "gradient='last_layer' holds the two factors of each gradient, and "
+                f"{type(strategy).__name__} needs the gradient itself. Choose gradient='features' "
+                "or 'logits', or a strategy that goes by distances."
             )
 
     def get_mixup_alpha(self) -> tuple[float, float]:

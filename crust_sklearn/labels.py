@@ -27,6 +27,8 @@ class LabelCodec:
 
     def __init__(self, classes: Any):
         self.classes = np.asarray(classes)
+        if len(np.unique(self.classes)) < len(self.classes):
+            raise ValueError(f"classes={classes!r} holds a label twice. Give each label once.")
         self._order = np.argsort(self.classes, kind="stable")
 
     @property

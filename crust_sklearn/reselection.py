@@ -71,6 +71,8 @@ class Reselection:
                 "attribute `y` or `targets`."
             )
         self.codes = np.asarray(labels).astype(np.int64)
+        is_candidate = np.s_[:] if self.weights is None else self.weights > 0
+        self.net._check_loader_early(self.codes[is_candidate])
         few = np.arange(min(2, len(self.codes)))
         x, y = fetch_rows(self.dataset, few, self._get_collate_fn("iterator_train"))
         n_classes = len(self.net.classes_)

@@ -185,7 +185,8 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
     Parameters
     ----------
     strategy : str or object with a method ``select``, default="facility-location"
-        How rows are chosen: "facility-location", "centrality", "uniform" (see
+        How rows are chosen: "facility-location", "k-medoids", "centrality", "greedy-css",
+        "greedy-low-rank", "pivoted-qr", "leverage", "uniform" (see
         :data:`crust_sklearn.strategies.STRATEGIES`), or an object with a method
         ``select(X, n_select, *, sample_weight, random_state)`` that returns a ``Coreset``.
     coreset_size : float or int, default=0.5
@@ -211,7 +212,8 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
     sample_indices_ : ndarray of shape (n_coreset,), dtype int64
         The chosen rows of X, class after class, in order of selection within each.
     sample_weight_ : ndarray of shape (n_coreset,), dtype float64
-        What each chosen row stands for: the total weight of the rows assigned to it.
+        What each chosen row stands for: the total weight of the rows assigned to it, or what
+        the strategy says.
     assignment_ : ndarray of shape (n_samples,), dtype int64
         For every row the position of its medoid in `sample_indices_`; -1 for a row whose
         sample weight is zero.

@@ -171,9 +171,10 @@ def test_a_random_state_instance_is_drawn_from():
 
 def test_calls_of_partial_fit_do_not_repeat_their_batches():
     net = make(max_epochs=1, warmup_epochs=0, coreset_size=1.0, mixup=None, callbacks=[Recorder()])
-    net.partial_fit(X, Y).partial_fit(X, Y)
-    first, second = net.callbacks[0].batches[0][1], net.callbacks[0].batches[4][1]
-    assert not torch.equal(first, second)
+    net.partial_fit(X, Y).partial_fit(X, Y).partial_fit(X, Y)
+    # The first call draws the weights too; those after it draw batches alone.
+    second, third = net.callbacks[0].batches[4][1], net.callbacks[0].batches[8][1]
+    assert not torch.equal(second, third)
 
 
 # -- fitted attributes and history ------------------------------------------------------------
@@ -636,3 +637,12 @@ def test_sample_weight_in_partial_fit():
     assert (net.coreset_indices_ % 2 == 1).all()
     net.partial_fit(X, Y)
     assert (net.coreset_assignment_ >= 0).all()
+
+
+@pytest.mark.parametrize("coreset_weight", ["cluster", "uniform"])
+def test_a_weight_is_a_number_of_copies(coreset_weight):
+    copies = RandomState(0).randint(1, 4, size=N)
+    params = {"coreset_size": 1.0, "mixup": None, "batch_size": -1, "warmup_epochs": 1}
+    net = make(coreset_weight=coreset_weight, **params).fit(X, Y, sample_weight=copies)
+    repeated = make(**params).fit(np.repeat(X, copies, axis=0), np.repeat(Y, copies))
+    np.testing.assert_allclose(net.predict_proba(X), repeated.predict_proba(X), atol=1e-4)

@@ -112,3 +112,8 @@ def test_several_classes():
         check_several_classes(np.array(["a"]))
     with pytest.raises(ValueError, match="one class"):
         check_several_classes(np.array([]))
+
+
+def test_a_label_twice_is_refused():
+    with pytest.raises(ValueError, match="holds a label twice"):
+        LabelCodec([0, 1, 1])

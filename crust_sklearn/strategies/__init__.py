@@ -8,6 +8,11 @@ from .._validation import check_choice
 from ._base import BaseDistanceStrategy, BaseStrategy, Coreset
 from .centrality import Centrality
 from .facility_location import FacilityLocation
+from .greedy_css import GreedyCSS
+from .greedy_low_rank import GreedyLowRank
+from .k_medoids import KMedoids
+from .leverage import Leverage
+from .pivoted_qr import PivotedQR
 from .uniform import Uniform
 
 __all__ = [
@@ -17,13 +22,23 @@ __all__ = [
     "Centrality",
     "Coreset",
     "FacilityLocation",
+    "GreedyCSS",
+    "GreedyLowRank",
+    "KMedoids",
+    "Leverage",
+    "PivotedQR",
     "Uniform",
     "make_strategy",
 ]
 
 STRATEGIES: dict[str, type[BaseStrategy]] = {
     "facility-location": FacilityLocation,
+    "k-medoids": KMedoids,
     "centrality": Centrality,
+    "greedy-css": GreedyCSS,
+    "greedy-low-rank": GreedyLowRank,
+    "pivoted-qr": PivotedQR,
+    "leverage": Leverage,
     "uniform": Uniform,
 }
 """The strategies by short name. Add a class of your own to use it by name."""

@@ -29,6 +29,7 @@ class Coreset:
     weights : ndarray of shape (n_select,), dtype float64
         The total sample weight of the rows assigned to each chosen row: the cluster sizes
         r_j of the paper where no `sample_weight` was given. They sum to the total weight.
+        `Leverage` that samples has weights of its own.
     assignment : ndarray of shape (n_rows,), dtype int64
         For every row the position in `indices` of its medoid, the nearest chosen row.
         A chosen row is its own medoid, also among duplicates.
@@ -75,6 +76,9 @@ class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
     >>> CoresetSelector(LargestNorm(), coreset_size=2).fit(X).sample_indices_
     array([1, 2])
     """
+
+    # Whether the choice is by inner products of the rows, not by the metric.
+    is_linear = False
 
     def __init__(self, metric: Any = None):
         self.metric = metric

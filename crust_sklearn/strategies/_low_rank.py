@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import linalg
 
 # Scores that fell below this share of their last exact value are computed anew, so that they
 # keep about eight digits.
 DROP = 1e-4
-# Scores this close are a tie, which rounding must not decide.
-TIE = 1e-9
+# Rounding errors, relative to the last exact values. Scores this close are a tie.
+NOISE = 1000 * np.finfo(np.float64).eps
 
 
 def scale_rows(X: np.ndarray, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -24,7 +25,8 @@ def shorten_rows(rows: np.ndarray) -> np.ndarray:
     """Return rows with the same inner products and at most as many features as there are rows."""
     if rows.shape[1] <= rows.shape[0]:
         return rows
-    return np.ascontiguousarray(np.linalg.qr(rows.T, mode="r").T)
+    triangle = linalg.qr(rows.T, mode="r", check_finite=False)[0]
+    return np.ascontiguousarray(triangle[: len(rows)].T)
 
 
 def row_norms(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -50,12 +52,13 @@ class Residual:
     With r_i the residual of row i and ``C = sum_i w_i r_i r_i^T``, `energy` holds |r_i|^2 and
     `captured` holds ``r_i^T C r_i = sum_j w_j (r_j . r_i)^2``. Choosing a row changes both by two
     products of the rows with a vector. Only where cancellation eats their digits are residuals
-    formed, in place of the rows.
+    formed, in place of the rows; `gram` is C as it was when all of them were last formed, which
+    serves as well for vectors orthogonal to the chosen rows.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_rows, n_features), float64
-        Overwritten.
+    rows : ndarray of shape (n_rows, n_features), float64, in Fortran order
+        Overwritten. At most as many features as rows.
     weights : ndarray of shape (n_rows,), float64
     """
 
@@ -64,9 +67,11 @@ class Residual:
         self.weights = weights
         self.norms = row_norms(rows, np.ones(len(rows)))
         self.floor = (rank_tolerance(rows.shape) * self.norms) ** 2
-        self.basis = np.empty((rows.shape[1], 0))
+        self.basis = np.empty((0, rows.shape[1]))
+        self._directions = np.empty((rows.shape[1], rows.shape[1]))
         self.captured = np.zeros(len(rows))
         self.energy = np.zeros(len(rows))
+        self.exact_captured = np.zeros(len(rows))
         self.exact_energy = np.zeros(len(rows))
         self._refresh_all()
 
@@ -79,8 +84,8 @@ class Residual:
             What `captured` is divided by: |r_i|^2 (the decrease of the error, greedy column
             subset selection) or |a_i|^2 (matching pursuit).
         """
-        while self.basis.shape[1] < self.rows.shape[1]:
-            best = self._best(self.energy if against == "residual" else self.norms**2)
+        while len(self.basis) < self.rows.shape[1]:
+            best = self._best(against)
             if best < 0:
                 break
             direction = self._direction(best)
@@ -91,34 +96,43 @@ class Residual:
                 return best
         return -1
 
-    def _best(self, divisor: np.ndarray) -> int:
-        score = np.zeros(len(divisor))
-        np.divide(self.captured, divisor, out=score, where=(self.energy > 0) & (divisor > 0))
-        top = score.max()
-        if not top > 0:
+    def _best(self, against: str) -> int:
+        rows = np.flatnonzero((self.energy > 0) & (self.captured > 0))
+        if not len(rows):
             return -1
-        tied = np.flatnonzero(score >= top * (1 - TIE))
+        captured, energy = self.captured[rows], self.energy[rows]
+        if against == "residual" and len(self.basis) + 1 == self.rows.shape[1]:
+            # One dimension is left, and every row completes the span.
+            return int(rows[np.argmax(self.norms[rows])])
+        score = captured / (energy if against == "residual" else self.norms[rows] ** 2)
+        noise = self.exact_captured[rows] / captured + self.exact_energy[rows] / energy
+        error = NOISE * noise * score
+        top = score.argmax()
+        tied = rows[score + error >= score[top] - error[top]]
         return int(tied[np.argmax(self.norms[tied])])
 
     def _direction(self, row: int) -> np.ndarray | None:
         direction = self.rows[row]
         for _ in range(2):  # twice is enough (Kahan, Parlett)
-            direction = direction - self.basis @ (self.basis.T @ direction)
+            direction = direction - (self.basis @ direction) @ self.basis
         norm = np.linalg.norm(direction)
         return direction / norm if norm**2 > self.floor[row] else None
 
     def _deflate(self, direction: np.ndarray) -> None:
         image = self.gram @ direction
+        image -= (self.basis @ image) @ self.basis
         inner = float(image @ direction)
-        along, across = (self.rows @ np.column_stack([direction, image])).T
+        along, across = self.rows @ direction, self.rows @ image
         self.captured += along * (along * inner - 2 * across)
         self.energy -= along**2
         np.maximum(self.captured, 0.0, out=self.captured)
         np.maximum(self.energy, 0.0, out=self.energy)
-        cross = np.outer(direction, image)
-        self.gram += inner * np.outer(direction, direction) - cross - cross.T
-        self.basis = np.column_stack([self.basis, direction])
-        if np.trace(self.gram) < DROP * self.exact_trace:
+        self.trace -= inner
+        self._directions[len(self.basis)] = direction
+        self.basis = self._directions[: len(self.basis) + 1]
+        if len(self.basis) == self.rows.shape[1]:
+            return  # nothing is left
+        if self.trace < DROP * self.exact_trace:
             self._refresh_all()
         else:
             self._refresh(np.flatnonzero(self.energy < DROP * self.exact_energy))
@@ -127,7 +141,7 @@ class Residual:
         everything = np.arange(len(self.rows))
         self._project(everything)
         self.gram = (self.rows * self.weights[:, None]).T @ self.rows
-        self.exact_trace = float(np.trace(self.gram))
+        self.trace = self.exact_trace = float(np.trace(self.gram))
         self._score(everything)
 
     def _refresh(self, which: np.ndarray) -> None:
@@ -137,15 +151,17 @@ class Residual:
 
     def _project(self, which: np.ndarray) -> None:
         rows = self.rows[which]
-        rows -= (rows @ self.basis) @ self.basis.T
+        rows -= (rows @ self.basis.T) @ self.basis
         energy = np.einsum("ij,ij->i", rows, rows)
         rows[energy <= self.floor[which]] = 0.0
         self.rows[which] = rows
 
     def _score(self, which: np.ndarray) -> None:
         rows = self.rows[which]
-        self.captured[which] = np.einsum("ij,ij->i", rows @ self.gram, rows)
-        self.energy[which] = self.exact_energy[which] = np.einsum("ij,ij->i", rows, rows)
+        captured = np.einsum("ij,ij->i", rows @ self.gram, rows)
+        energy = np.einsum("ij,ij->i", rows, rows)
+        self.captured[which] = self.exact_captured[which] = np.maximum(captured, 0.0)
+        self.energy[which] = self.exact_energy[which] = energy
 
 
 def greedy_rows(
@@ -166,7 +182,8 @@ def greedy_rows(
     """
     rows, weights, _ = scale_rows(X, sample_weight)
     norms = row_norms(rows, weights)
-    residual = Residual(shorten_rows(rows), weights)
+    residual = Residual(np.asfortranarray(shorten_rows(rows)), weights)
+    del rows
     indices: list[int] = []
     while len(indices) < n_select and (row := residual.choose(against)) >= 0:
         indices.append(row)

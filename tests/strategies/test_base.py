@@ -14,6 +14,7 @@ from crust_sklearn.strategies import (
     BaseStrategy,
     Centrality,
     FacilityLocation,
+    KMedoids,
     Uniform,
     _base,
     make_strategy,
@@ -24,6 +25,7 @@ VARIANTS = {
     "lazy": FacilityLocation(),
     "stochastic": FacilityLocation("stochastic", epsilon=0.3),
     "manhattan": FacilityLocation(metric="manhattan"),
+    "k-medoids": KMedoids(),
     "centrality": Centrality(),
     "uniform": Uniform(),
 }
@@ -281,7 +283,7 @@ def test_registering_a_strategy(monkeypatch):
     ("strategy", "error", "message"),
     [
         ("facility_location", ValueError, r"strategy=.*Did you mean 'facility-location'\?"),
-        ("Centralty", ValueError, "'facility-location', 'centrality', 'uniform'"),
+        ("Centralty", ValueError, "'facility-location', 'k-medoids', 'centrality'"),
         (None, TypeError, "strategy=None is neither a name nor a strategy.*'centrality'"),
         (FacilityLocation, TypeError, r"neither a name nor a strategy.*select\(X, n_select"),
         (3, TypeError, "strategy=3 is neither"),
