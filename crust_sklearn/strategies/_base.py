@@ -161,8 +161,8 @@ class BaseDistanceStrategy(BaseStrategy):
     """Base of the strategies that work on the distance matrix: `_pick` is given it for X.
 
     The matrix may take scikit-learn's `working_memory`, or 5 MB if that is less. More rows
-    are split into parts that fit, near rows together: medoids that are chosen in random parts
-    would be hardly better than random ones. Where twice `n_select` rows fit together, the
+    are split into parts that fit, near rows together, because a medoid stands for rows of its
+    own part alone. Where twice `n_select` rows fit together, the
     parts give that many or more, and a second round chooses from them, each with the weight of
     its cluster (after GreeDi [1]_); else every part gives its share, and rows are assigned
     within their part.
