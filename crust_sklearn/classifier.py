@@ -468,7 +468,7 @@ class CRUSTClassifier(NeuralNetClassifier):
     # -- data -----------------------------------------------------------------------------
 
     def check_data(self, X: Any, y: Any = None) -> None:
-        """Do nothing more: `fit` and `partial_fit` have checked the data."""
+        """Check the data where `fit` and `partial_fit` have not: before a direct `fit_loop`."""
         if not hasattr(self, "codec_"):
             self._prepare(X, y, None, None, reset=True)
 
