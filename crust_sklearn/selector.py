@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.random import RandomState
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
@@ -18,6 +17,7 @@ from ._validation import check_coreset_size, check_sample_weight
 from .labels import check_labels
 from .strategies import BaseStrategy, Coreset, make_strategy
 from .strategies._distances import check_metric, cross_distances
+from .strategies._groups import Group, select_in_groups
 
 __all__ = ["BaseCoresetEstimator", "Coreset", "CoresetSelector", "share_budget"]
 
@@ -124,14 +124,12 @@ class BaseCoresetEstimator(BaseEstimator):
         ]
         budgets = share_budget([len(first) for first, _ in merged], self.coreset_size)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(rows))
-        coresets = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)(
-            delayed(strategy.select)(
-                _dense(X[r[first]]),
-                budget,
-                sample_weight=np.bincount(point, weights=weights[r]),
-                random_state=seed,
-            )
+        groups_of_points = [
+            Group(r[first], budget, np.bincount(point, weights=weights[r]), int(seed))
             for r, (first, point), budget, seed in zip(rows, merged, budgets, seeds, strict=True)
+        ]
+        coresets = select_in_groups(
+            strategy, X, groups_of_points, n_jobs=self.n_jobs, verbose=self.verbose
         )
         self._gather(n_rows, rows, merged, coresets)
         self._add_duplicates(weights)
@@ -200,12 +198,15 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         :func:`~sklearn.metrics.pairwise.distance_metrics`, a function of two rows, or an object
         whose ``pairwise(X, Y)`` returns an (n_X, n_Y) array.
     n_jobs : int or None, default=None
-        How many classes are worked on at once, in joblib threads. The result does not
-        depend on it.
+        How many classes, or parts of a class too large for memory, are worked on at once, in
+        threads. Under :func:`joblib.parallel_config` with another backend (loky, Dask, Ray),
+        its workers do it, and read X from a memory map in joblib's temporary folder: workers
+        on other machines need ``JOBLIB_TEMP_FOLDER`` to be one that all of them see. The
+        result depends on neither.
     random_state : int, RandomState instance or None, default=None
         Seeds the strategies that draw at random.
     verbose : int, default=0
-        Passed on to :class:`joblib.Parallel`, which reports the classes done.
+        Passed on to :class:`joblib.Parallel`, which reports the classes and parts done.
 
     Attributes
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import RandomState
@@ -50,6 +50,14 @@ class Coreset:
     weights: np.ndarray
     assignment: np.ndarray
     objective: float
+
+
+class Part(NamedTuple):
+    """Some rows of a group, how many of them to choose, and what seeds the choice."""
+
+    rows: np.ndarray
+    n_select: int
+    random_state: Any
 
 
 class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
@@ -124,6 +132,33 @@ class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
         self._check_options()
         return self._select(X, int(n_select), weights, check_random_state(random_state))
 
+    def _select(
+        self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
+    ) -> Coreset:
+        parts = self._split(X, n_select, random_state)
+        if len(parts) == 1:
+            return self._select_part(X, n_select, sample_weight, random_state)
+        coresets = [
+            self._select_part(
+                X[part.rows],
+                part.n_select,
+                sample_weight[part.rows],
+                check_random_state(part.random_state),
+            )
+            for part in parts
+        ]
+        return self._merge(X, n_select, sample_weight, random_state, parts, coresets)
+
+    # A caller that has many groups, or workers, drives these four steps itself: see `_groups`.
+
+    def _max_rows(self) -> float:
+        """Return how many rows may be selected from at once."""
+        return np.inf
+
+    def _split(self, X: np.ndarray, n_select: int, random_state: RandomState) -> list[Part]:
+        """Return the parts to select from, one if the rows fit."""
+        return [Part(np.arange(len(X)), n_select, random_state)]
+
     def _check_options(self) -> None:
         """Validate the strategy's parameters; extend it where there are more."""
         check_metric(self._metric())
@@ -131,12 +166,26 @@ class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
     def _metric(self) -> Any:
         return "euclidean" if self.metric is None else self.metric
 
-    def _select(
+    def _select_part(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
-        indices = np.asarray(self._pick(X, n_select, sample_weight, random_state), dtype=np.int64)
+        """Return the coreset of a part."""
+        indices = self._pick(X, n_select, sample_weight, random_state)
+        indices = check_indices(indices, n_select, len(X), self)
         assignment, nearest = nearest_rows(X, indices, self._metric())
         return _make_coreset(indices, assignment, nearest, sample_weight)
+
+    def _merge(
+        self,
+        X: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+        parts: list[Part],
+        coresets: list[Coreset],
+    ) -> Coreset:
+        """Return the coreset of all rows, given those of several parts."""
+        return _join(parts, coresets, len(X))
 
     @abstractmethod
     def _pick(
@@ -188,45 +237,73 @@ class BaseDistanceStrategy(BaseStrategy):
     array([0, 2])
     """
 
-    def _select(
-        self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
-    ) -> Coreset:
-        limit = _max_rows()
+    def _max_rows(self) -> float:
+        # Four bytes an entry, and up to a quarter more for what a strategy keeps beside the matrix.
+        return max(1000, int((get_config()["working_memory"] * 2**20 / 5) ** 0.5))
+
+    def _split(self, X: np.ndarray, n_select: int, random_state: RandomState) -> list[Part]:
+        limit = self._max_rows()
         if len(X) <= limit:
-            return self._select_whole(X, n_select, sample_weight, random_state)
-        parts = self._split(X, limit, random_state)
-        per_part = min(n_select, limit // len(parts))
-        has_second_round = per_part * len(parts) >= 2 * n_select
-        # Shares by rounding the running total, so that they add up.
-        ends = np.cumsum([0] + [len(part) for part in parts])
-        shares = np.diff(np.round(ends * n_select / len(X)).astype(int))
-        if has_second_round:
-            shares[:] = per_part
-        coresets = [
-            self._select_whole(X[part], share, sample_weight[part], random_state)
-            for part, share in zip(parts, shares, strict=True)
-        ]
+            return super()._split(X, n_select, random_state)
+        limit = int(limit)
+        rows = self._split_rows(X, limit, random_state)
+        share = min(n_select, limit // len(rows))
+        if share * len(rows) >= 2 * n_select:  # worth a second round
+            shares = np.full(len(rows), share)
+        else:
+            # By rounding the running total, so that they add up.
+            ends = np.cumsum([0] + [len(part) for part in rows])
+            shares = np.diff(np.round(ends * n_select / len(X)).astype(int))
+        seeds = random_state.randint(2**31 - 1, size=len(rows))
+        return [Part(*part) for part in zip(rows, shares.tolist(), seeds.tolist(), strict=True)]
+
+    def _split_rows(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+        return split_by_neighborhood(X, limit)
+
+    def _merge(
+        self,
+        X: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+        parts: list[Part],
+        coresets: list[Coreset],
+    ) -> Coreset:
         first = _join(parts, coresets, len(X))
-        if not has_second_round:
+        if len(first.indices) == n_select:
             return first
-        second = self._select_whole(X[first.indices], n_select, first.weights, random_state)
+        second = self._select_part(X[first.indices], n_select, first.weights, random_state)
         indices = first.indices[second.indices]
         assignment, nearest = nearest_rows(X, indices, self._metric())
         return _make_coreset(indices, assignment, nearest, sample_weight)
 
-    def _split(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
-        return split_by_neighborhood(X, limit)
-
-    def _select_whole(
+    def _select_part(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
         distances, scale = distance_matrix(X, self._metric())
-        indices = np.asarray(
-            self._pick(distances, n_select, sample_weight, random_state), dtype=np.int64
-        )
+        # A part may lack weight where the group does not.
+        weights = sample_weight if sample_weight.any() else np.ones(len(X))
+        indices = self._pick(distances, n_select, weights, random_state)
+        indices = check_indices(indices, n_select, len(X), self)
         assignment, nearest = nearest_columns(distances, indices)
         nearest = nearest.astype(np.float64) * scale
         return _make_coreset(indices, assignment, nearest, sample_weight)
+
+
+def check_indices(indices: Any, n_select: int, n_rows: int, strategy: Any) -> np.ndarray:
+    """Return what a strategy chose as int64, or say what is wrong with it."""
+    found = np.asarray(indices)
+    if found.shape != (n_select,) or found.dtype.kind not in "iu":
+        raise ValueError(
+            f"{type(strategy).__name__} returned indices of shape {found.shape} and dtype "
+            f"{found.dtype}; it has to choose n_select={n_select} rows, by integers."
+        )
+    if found.min() < 0 or found.max() >= n_rows or len(np.unique(found)) < n_select:
+        raise ValueError(
+            f"{type(strategy).__name__} returned indices that are not distinct rows from 0 to "
+            f"{n_rows - 1}. A coreset holds no row twice."
+        )
+    return found.astype(np.int64, copy=False)
 
 
 def _make_coreset(
@@ -239,20 +316,15 @@ def _make_coreset(
     return Coreset(indices, weights, assignment, float(sample_weight @ nearest))
 
 
-def _join(parts: list[np.ndarray], coresets: list[Coreset], n_rows: int) -> Coreset:
+def _join(parts: list[Part], coresets: list[Coreset], n_rows: int) -> Coreset:
     """Return the union of the coresets of disjoint parts."""
     assignment, offset = np.empty(n_rows, np.int64), 0
     for part, coreset in zip(parts, coresets, strict=True):
-        assignment[part] = offset + coreset.assignment
+        assignment[part.rows] = offset + coreset.assignment
         offset += len(coreset.indices)
     return Coreset(
-        np.concatenate([p[c.indices] for p, c in zip(parts, coresets, strict=True)]),
+        np.concatenate([p.rows[c.indices] for p, c in zip(parts, coresets, strict=True)]),
         np.concatenate([c.weights for c in coresets]),
         assignment,
         sum(c.objective for c in coresets),
     )
-
-
-def _max_rows() -> int:
-    # Four bytes an entry, and up to a quarter more for what a strategy keeps beside the matrix.
-    return max(1000, int((get_config()["working_memory"] * 2**20 / 5) ** 0.5))

@@ -156,9 +156,11 @@ def weighted_row_sums(
     """Return the weighted sum of every row, the short float32 sums added up in float64."""
     sums = np.zeros(distances.shape[0])
     for i in range(distances.shape[0]):
+        # Slices, whose indices start at 0: only then is the inner loop vectorized.
         for first in range(0, distances.shape[1], 256):
             part = np.float32(0)
-            for j in range(first, min(first + 256, distances.shape[1])):
-                part += weights[j] * distances[i, j]
+            d, w = distances[i, first : first + 256], weights[first : first + 256]
+            for j in range(d.size):
+                part += w[j] * d[j]
             sums[i] += part
     return sums

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 from scipy import linalg
 
@@ -10,6 +13,8 @@ from scipy import linalg
 DROP = 1e-4
 # Rounding errors, relative to the last exact values. Scores this close are a tie.
 NOISE = 1000 * np.finfo(np.float64).eps
+# Fewer dimensions than this are not worth new coordinates.
+MIN_SHRINK = 32
 
 
 def scale_rows(X: np.ndarray, sample_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -46,18 +51,34 @@ def fill_by_norm(indices: np.ndarray, norms: np.ndarray, n_select: int) -> np.nd
     return np.concatenate([indices, order])[:n_select].astype(np.int64)
 
 
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _two_products(
+    rows: np.ndarray, u: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    # Bound by memory: one pass over the rows for both.
+    along, across = np.empty(rows.shape[0]), np.empty(rows.shape[0])
+    for i in range(rows.shape[0]):
+        a, b = 0.0, 0.0
+        for j in range(rows.shape[1]):
+            a += rows[i, j] * u[j]
+            b += rows[i, j] * v[j]
+        along[i], across[i] = a, b
+    return along, across
+
+
 class Residual:
     """What is left of the rows outside the span of the chosen ones, known by its scores.
 
     With r_i the residual of row i and ``C = sum_i w_i r_i r_i^T``, `energy` holds |r_i|^2 and
     `captured` holds ``r_i^T C r_i = sum_j w_j (r_j . r_i)^2``. Choosing a row changes both by two
     products of the rows with a vector. Only where cancellation eats their digits are residuals
-    formed, in place of the rows; `gram` is C as it was when all of them were last formed, which
-    serves as well for vectors orthogonal to the chosen rows.
+    formed, in place of the rows, and once half of the dimensions are chosen: in coordinates of
+    the other half. `gram` is C as it was when all of them were last formed, which serves as well
+    for vectors orthogonal to the rows chosen since, whose span `basis` holds.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_rows, n_features), float64, in Fortran order
+    rows : ndarray of shape (n_rows, n_features), float64
         Overwritten. At most as many features as rows.
     weights : ndarray of shape (n_rows,), float64
     """
@@ -68,7 +89,6 @@ class Residual:
         self.norms = row_norms(rows, np.ones(len(rows)))
         self.floor = (rank_tolerance(rows.shape) * self.norms) ** 2
         self.basis = np.empty((0, rows.shape[1]))
-        self._directions = np.empty((rows.shape[1], rows.shape[1]))
         self.captured = np.zeros(len(rows))
         self.energy = np.zeros(len(rows))
         self.exact_captured = np.zeros(len(rows))
@@ -122,7 +142,7 @@ class Residual:
         image = self.gram @ direction
         image -= (self.basis @ image) @ self.basis
         inner = float(image @ direction)
-        along, across = self.rows @ direction, self.rows @ image
+        along, across = _two_products(self.rows, direction, image)
         self.captured += along * (along * inner - 2 * across)
         self.energy -= along**2
         np.maximum(self.captured, 0.0, out=self.captured)
@@ -132,17 +152,23 @@ class Residual:
         self.basis = self._directions[: len(self.basis) + 1]
         if len(self.basis) == self.rows.shape[1]:
             return  # nothing is left
-        if self.trace < DROP * self.exact_trace:
+        is_half = 2 * len(self.basis) >= self.rows.shape[1] > MIN_SHRINK
+        if is_half or self.trace < DROP * self.exact_trace:
             self._refresh_all()
         else:
             self._refresh(np.flatnonzero(self.energy < DROP * self.exact_energy))
 
     def _refresh_all(self) -> None:
-        everything = np.arange(len(self.rows))
-        self._project(everything)
+        if len(self.basis):
+            rest = linalg.qr(self.basis.T, check_finite=False)[0][:, len(self.basis) :]
+            self.rows = self.rows @ rest
+        n_features = self.rows.shape[1]
+        self._directions = np.empty((n_features, n_features))
+        self.basis = self._directions[:0]
+        self.rows[row_norms(self.rows, np.ones(1)) ** 2 <= self.floor] = 0.0
         self.gram = (self.rows * self.weights[:, None]).T @ self.rows
         self.trace = self.exact_trace = float(np.trace(self.gram))
-        self._score(everything)
+        self._score(np.s_[:])
 
     def _refresh(self, which: np.ndarray) -> None:
         if len(which):
@@ -156,7 +182,7 @@ class Residual:
         rows[energy <= self.floor[which]] = 0.0
         self.rows[which] = rows
 
-    def _score(self, which: np.ndarray) -> None:
+    def _score(self, which: Any) -> None:
         rows = self.rows[which]
         captured = np.einsum("ij,ij->i", rows @ self.gram, rows)
         energy = np.einsum("ij,ij->i", rows, rows)
@@ -182,7 +208,7 @@ def greedy_rows(
     """
     rows, weights, _ = scale_rows(X, sample_weight)
     norms = row_norms(rows, weights)
-    residual = Residual(np.asfortranarray(shorten_rows(rows)), weights)
+    residual = Residual(shorten_rows(rows), weights)
     del rows
     indices: list[int] = []
     while len(indices) < n_select and (row := residual.choose(against)) >= 0:

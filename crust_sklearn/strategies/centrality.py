@@ -35,7 +35,7 @@ class Centrality(BaseDistanceStrategy):
     array([1, 2])
     """
 
-    def _split(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+    def _split_rows(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
         # Against a random part a row is as central as against all rows, up to noise.
         return split_at_random(len(X), limit, random_state)
 

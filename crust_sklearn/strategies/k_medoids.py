@@ -109,13 +109,15 @@ class KMedoids(BaseDistanceStrategy):
                 "of a metric or a function of two rows, or choose another solver."
             )
 
-    def _select(
+    def _max_rows(self) -> float:
+        # CLARA samples rows, so that it needs them, and no distance matrix of them all.
+        return np.inf if self.solver == "clara" else super()._max_rows()
+
+    def _select_part(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
-        if self.solver == "clara":
-            # It samples rows, so that it needs them, and no distance matrix of them all.
-            return BaseStrategy._select(self, X, n_select, sample_weight, random_state)
-        return super()._select(X, n_select, sample_weight, random_state)
+        base = BaseStrategy if self.solver == "clara" else BaseDistanceStrategy
+        return base._select_part(self, X, n_select, sample_weight, random_state)
 
     def _pick(
         self,

@@ -90,7 +90,7 @@ class Leverage(BaseStrategy):
         else:
             check_number("ridge", self.ridge, low=0.0, open_low=True)
 
-    def _select(
+    def _select_part(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
         indices, odds = self._draw(X, n_select, sample_weight, random_state)

@@ -1,0 +1,156 @@
+"""Selection in many groups, by workers of every kind."""
+
+import os
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from distributed import Client, LocalCluster
+from joblib.parallel import SequentialBackend
+from scipy import sparse
+from sklearn.datasets import make_blobs
+
+from crust_sklearn import CoresetSelector
+from crust_sklearn.strategies import STRATEGIES, BaseStrategy, Coreset, FacilityLocation
+
+FITTED = ("sample_indices_", "sample_weight_", "assignment_", "objective_")
+X, Y = make_blobs([1200, 60, 1], n_features=3, random_state=0)
+
+
+class OtherProcess(SequentialBackend):
+    """Workers that do not share memory, as far as the selection can tell; in this process."""
+
+    supports_sharedmem = False
+
+
+@pytest.fixture
+def other_process(monkeypatch, tmp_path):
+    """The configuration of such a backend; rows go to a folder of the test's own."""
+    monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path))
+    joblib.register_parallel_backend("other-process", OtherProcess)
+    yield joblib.parallel_config("other-process")
+    del joblib.parallel.BACKENDS["other-process"]
+
+
+def assert_same(one, other):
+    for name in FITTED:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def fit(strategy="facility-location", data=X, **options):
+    # The largest class takes two parts.
+    with sklearn.config_context(working_memory=1):
+        return CoresetSelector(strategy, random_state=0, **options).fit(data, Y)
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("coreset_size", [0.5, 40])
+def test_threads(strategy, coreset_size):
+    one, two = (fit(strategy, coreset_size=coreset_size, n_jobs=n_jobs) for n_jobs in (1, 2))
+    assert_same(one, two)
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("kind", [np.array, sparse.csr_array])
+def test_memory_maps(strategy, kind, other_process, tmp_path):
+    expected = fit(strategy, kind(X), coreset_size=40)
+    opened = []
+    load = joblib.load
+
+    def record(path, mmap_mode):
+        opened.append((path.parent.parent, mmap_mode))
+        return load(path, mmap_mode=mmap_mode)
+
+    with other_process, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joblib, "load", record)
+        assert_same(fit(strategy, kind(X), coreset_size=40), expected)
+    assert set(opened) == {(tmp_path, "r")}
+    assert os.listdir(tmp_path) == []
+
+
+def test_processes():
+    with joblib.parallel_config("loky", n_jobs=2):
+        other = fit()
+    assert_same(fit(), other)
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_dask():
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        other = fit()
+    assert_same(fit(), other)
+
+
+class Interrupted(BaseStrategy):
+    def _pick(self, X, n_select, sample_weight, random_state):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_nothing_behind(other_process, tmp_path):
+    selector = CoresetSelector(Interrupted())
+    with pytest.raises(KeyboardInterrupt), other_process:
+        selector.fit(X, Y)
+    assert os.listdir(tmp_path) == []
+    assert not [name for name in vars(selector) if name in FITTED]
+
+
+def test_an_interrupt_keeps_the_last_selection():
+    selector = CoresetSelector(coreset_size=0.1).fit(X, Y)
+    before = selector.sample_indices_.copy()
+    with pytest.raises(KeyboardInterrupt):
+        selector.set_params(strategy=Interrupted()).fit(X, Y)
+    np.testing.assert_array_equal(selector.sample_indices_, before)
+
+
+def test_progress_counts_parts(capsys):
+    fit(verbose=50)
+    # Two parts and two small classes.
+    assert "4 out of   4" in "".join(capsys.readouterr())
+
+
+class Given(BaseStrategy):
+    def __init__(self, indices):
+        super().__init__()
+        self.indices = indices
+
+    def _pick(self, X, n_select, sample_weight, random_state):
+        return self.indices
+
+
+class Foreign:
+    def __init__(self, indices):
+        self.indices = np.array(indices)
+
+    def select(self, X, n_select, *, sample_weight, random_state):
+        weights, assignment = np.ones(n_select), np.zeros(len(X), int)
+        return Coreset(self.indices, weights, assignment, 0.0)
+
+
+@pytest.mark.parametrize("kind", [Given, Foreign])
+@pytest.mark.parametrize(
+    "indices, message",
+    [
+        ([0, 0], "holds no row twice"),
+        ([0, 9], "from 0 to 3"),
+        ([-1, 0], "from 0 to 3"),
+        ([0], "n_select=2"),
+        ([0.0, 1.0], "by integers"),
+    ],
+)
+def test_a_strategy_that_chooses_wrongly(kind, indices, message):
+    with pytest.raises(ValueError, match=message):
+        CoresetSelector(kind(indices), coreset_size=2).fit(np.arange(4.0).reshape(-1, 1))
+
+
+def test_a_part_without_weight():
+    rows = np.linspace(0, 1, 1500).reshape(-1, 1)
+    weights = (rows.ravel() > 0.7).astype(float)
+    with sklearn.config_context(working_memory=1):
+        coreset = FacilityLocation().select(rows, 600, sample_weight=weights)
+    assert len(np.unique(coreset.indices)) == 600
+    assert coreset.weights.sum() == weights.sum()
