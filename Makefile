@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed
 # scikit-learn-extra's wheel does not import under NumPy 2.
 VENV1 := .venv-numpy1
 STAMP1 := $(VENV1)/.installed
+# The peers of benchmarks/peers.py, and the older scikit-learn that one of them needs.
+VENV2 := .venv-bench
+STAMP2 := $(VENV2)/.installed
 
 # Passed on, for instance: make test PYTEST_FLAGS="-k selector -x"
 PYTEST_FLAGS ?=
@@ -63,9 +66,20 @@ docs: $(STAMP) ## build docs/_build/html, warnings are errors
 	@$(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(STAMP) ## the short form of the benchmarks
+$(STAMP2): pyproject.toml constraints.txt benchmarks/requirements.txt
+	@echo "Setting up $(VENV2) (some minutes the first time) ..."
+	@rm -f $@
+	@$(PYTHON) -m venv $(VENV2)
+	@grep -v '^scikit-learn==' constraints.txt > $(VENV2)/constraints.txt
+	@$(VENV2)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(VENV2)/constraints.txt --requirement benchmarks/requirements.txt --editable ".[plots]"
+	@touch $@
+
+bench: $(STAMP) $(STAMP2) ## the short form of the benchmarks
 	@$(BIN)/python benchmarks/selection.py --short
 	@$(BIN)/python benchmarks/overhead.py --short
+	@$(VENV2)/bin/python benchmarks/peers.py --short
+	@$(BIN)/python benchmarks/growth.py --short
 
 skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 	@$(SKORCH_SUITE)
@@ -75,4 +89,4 @@ clean: ## remove builds and caches, keep .venv
 	@find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
-	@rm -rf $(VENV) $(VENV1)
+	@rm -rf $(VENV) $(VENV1) $(VENV2)

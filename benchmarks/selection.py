@@ -15,18 +15,16 @@ on the gradients of an MLP after 5 epochs on scikit-learn's digits with 40 % sym
 """
 
 import argparse
-import pickle
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
+from _gradients import COMMON, get_gradients, make_clusters, train_on_cifar, train_on_digits
 from skorch import NeuralNetClassifier
 
-from crust_sklearn import CoresetSelector, make_label_noise
-from crust_sklearn.gradients import GradientProxy
-from crust_sklearn.modules import MLP, SmallCNN
+from crust_sklearn import CoresetSelector
+from crust_sklearn.modules import SmallCNN
 from crust_sklearn.strategies import FacilityLocation
 
 N_ROWS, N_FEATURES, N_GROUPS = 50_000, 64, 10
@@ -36,54 +34,6 @@ STRATEGIES = {
     "centrality": "centrality",
     "uniform": "uniform",
 }
-COMMON = {
-    "criterion": torch.nn.CrossEntropyLoss,
-    "optimizer": torch.optim.SGD,
-    "optimizer__momentum": 0.9,
-    "lr": 0.05,
-    "iterator_train__shuffle": True,
-    "train_split": None,
-    "verbose": 0,
-}
-
-
-def make_clusters():
-    """Return rows around one centre per group, as wide as the centres are apart."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(N_GROUPS, size=N_ROWS)
-    centres = rng.standard_normal((N_GROUPS, N_FEATURES))
-    return (centres[y] + rng.standard_normal((N_ROWS, N_FEATURES))).astype(np.float32), y
-
-
-def get_gradients(net, X, y):
-    """Return the gradient of each row's loss at the input of the last layer, in eval mode."""
-    module = net.module_.eval()
-    losses = torch.nn.CrossEntropyLoss(reduction="none")
-    proxy = GradientProxy(module, net.criterion_, losses, "features")
-    parts = [
-        proxy.compute(lambda x=x: module(x), labels)[0]
-        for x, labels in zip(
-            torch.as_tensor(X).split(1000), torch.as_tensor(y).split(1000), strict=True
-        )
-    ]
-    return torch.cat(parts).numpy()
-
-
-def make_cifar_gradients(folder):
-    """Return gradients of CIFAR-10's training images, and their given labels."""
-    X, y = [], []
-    for i in range(1, 6):
-        with open(folder / "cifar-10-batches-py" / f"data_batch_{i}", "rb") as file:
-            batch = pickle.load(file, encoding="bytes")
-        X.append(np.asarray(batch[b"data"], np.float32).reshape(-1, 3, 32, 32) / 255 - 0.5)
-        y.append(batch[b"labels"])
-    X, y = np.concatenate(X), np.concatenate(y)
-    y = make_label_noise(y, "symmetric", 0.5, random_state=0).y
-    torch.manual_seed(0)
-    net = NeuralNetClassifier(
-        SmallCNN, module__width=N_FEATURES // 4, max_epochs=2, batch_size=128, **COMMON
-    )
-    return get_gradients(net.fit(X, y), X, y), y
 
 
 def make_epoch(n_images):
@@ -133,12 +83,7 @@ def print_times(what, seconds, epochs):
 
 def select_on_digits(seed):
     """Return for each strategy the objective and the clean fraction, plain and weighted."""
-    X, y = load_digits(return_X_y=True)
-    X = (X / 16).astype(np.float32)
-    noisy = make_label_noise(y, "symmetric", 0.4, random_state=seed)
-    torch.manual_seed(seed)
-    net = NeuralNetClassifier(MLP, module__in_features=64, module__num_classes=10, **COMMON)
-    net.set_params(max_epochs=5, batch_size=64).fit(X, noisy.y)
+    net, X, noisy = train_on_digits(seed)
     gradients = get_gradients(net, X, noisy.y)
     found = {}
     for name, strategy in STRATEGIES.items():
@@ -173,9 +118,11 @@ def main():
     args = parser.parse_args()
     n_turns = 1 if args.short else 5
     epoch = make_epoch(2_000 if args.short else 5_000)
-    print_times("Gaussian clusters", *time_selections(*make_clusters(), epoch, n_turns))
+    rows = make_clusters(N_ROWS, N_FEATURES, N_GROUPS)
+    print_times("Gaussian clusters", *time_selections(*rows, epoch, n_turns))
     if args.data is not None:
-        rows = make_cifar_gradients(args.data)
+        net, X, noisy = train_on_cifar(args.data, N_FEATURES)
+        rows = get_gradients(net, X, noisy.y), noisy.y
         print_times("CIFAR-10 gradients", *time_selections(*rows, epoch, n_turns))
     print_quality(2 if args.short else 5)
 
