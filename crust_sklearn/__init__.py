@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .audit import find_label_issues
     from .classifier import CRUSTClassifier
     from .meta import CoresetClassifier
     from .noise import make_label_noise
@@ -19,6 +20,7 @@ __all__ = [
     "CoresetClassifier",
     "CoresetSampler",
     "CoresetSelector",
+    "find_label_issues",
     "make_label_noise",
 ]
 
@@ -27,6 +29,7 @@ _HOME = {
     "CoresetClassifier": ".meta",
     "CoresetSampler": ".sampler",
     "CoresetSelector": ".selector",
+    "find_label_issues": ".audit",
     "make_label_noise": ".noise",
 }
 

@@ -50,12 +50,19 @@ def _is_number(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def check_coreset_size(value: Any, n_rows: int | None = None) -> Any:
-    """Return a valid `coreset_size`: a fraction in (0, 1], or a number from 1 to `n_rows`."""
+def check_coreset_size(value: Any, n_rows: int | None = None, *, has_auto: bool = False) -> Any:
+    """Return a valid `coreset_size`: a fraction in (0, 1], or a number from 1 to `n_rows`.
+
+    With `has_auto`, "auto" is valid too.
+    """
+    if has_auto and isinstance(value, str) and value == "auto":
+        return value
     remedy = (
         "Give a float in (0, 1] for a fraction of each group, or an int of at least 1 "
         "for the total number of rows."
     )
+    if has_auto:
+        remedy = remedy[:-1] + ", or 'auto' for as many rows as have a label that fits."
     if not _is_number(value, Real):
         raise TypeError(f"coreset_size={value!r} is not a number. {remedy}")
     if _is_number(value, Integral):

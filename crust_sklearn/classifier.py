@@ -22,10 +22,10 @@ from skorch import NeuralNetClassifier
 from skorch.dataset import get_len
 from skorch.utils import is_dataset, to_device, to_tensor
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from ._inputs import check_finite, get_parameters, get_sizes, is_tensor, takes_names
-from ._validation import check_choice, check_number, check_sample_weight
+from ._validation import check_choice, check_coreset_size, check_number, check_sample_weight
 from .coreset_dataset import (
     CoresetDataset,
     IndexedBatch,
@@ -39,14 +39,27 @@ from .coreset_dataset import (
     with_labels,
 )
 from .gradients import GRADIENTS, check_losses, unreduced
+from .label_quality import LabelQuality
 from .labels import LabelCodec, check_labels, check_several_classes
 from .reselection import Reselection, has_batch_norm
 from .selector import CoresetSelector, share_budget
 from .strategies import make_strategy
 
+DEFAULT_SELECTOR = "smallest-norm"
 GROUPS = ("prediction", "label", None)
 WEIGHTS = ("cluster", "uniform")
 MIXUPS = ("cluster", "class", "batch", None)
+
+# What the first selection sets.
+SELECTED = (
+    "selector_",
+    "coreset_indices_",
+    "coreset_weights_",
+    "coreset_assignment_",
+    "label_quality_",
+    "suggested_labels_",
+    "noise_rate_",
+)
 
 NEVER_FINITE = (
     "It was so from the first batch on: does the module return what the criterion expects, "
@@ -66,27 +79,34 @@ class CRUSTClassifier(NeuralNetClassifier):
     dominant, clean part of the network's Jacobian, chosen anew from the gradients of the
     current network.
 
+    By default, the coreset is made of the rows whose label agrees with what the other rows say:
+    with the prediction of a last layer fitted to all rows but this one, averaged over the
+    selections. The paper's algorithm and the rule of its published code are settings: see the
+    notes.
+
     Parameters
     ----------
     module : torch.nn.Module class or instance
         Returns logits, one column per class (see `criterion`). A class is built with the
         ``module__...`` parameters; `num_classes`, `in_channels` and `in_features` are set
         from the data where its signature has them and they were not given.
-    selector : str or CoresetSelector, default="centrality"
+    selector : str or CoresetSelector, default="smallest-norm"
         How rows are chosen: the name of a strategy, or a selector, of which a clone is
         fitted. A name works on as many groups at once as torch uses threads.
         ``selector__...`` sets its parameters. `group_by` decides on its `stratify`.
-    coreset_size : float, int or None, default=None
-        A float in (0, 1] is a fraction of each group, an int the total number of rows. None:
-        the selector's own, 0.5 by default.
-    warmup_epochs : int, default=5
+    coreset_size : float, int, "auto" or None, default=None
+        A float in (0, 1] is a fraction of each group, an int the total number of rows. "auto":
+        of each group as many rows as have a label that agrees with the other rows (see the notes).
+        None: "auto" for the default selector, the selector's own for others, 0.5 if given by name.
+    warmup_epochs : int, default=1
         Epochs on all rows before the first selection.
-    reselect_every : int, default=1
+    reselect_every : int, default=3
         Epochs from one selection to the next.
-    gradient : {"logits", "features", "last_layer"}, default="features"
-        The gradient that rows are compared by: of the loss at the logits (p - y for
-        cross-entropy), at the input of the last linear layer, or for the weights of the last
-        linear layer. Taken in eval mode, one per row.
+    gradient : {"leave_one_out", "logits", "features", "last_layer"}, default="leave_one_out"
+        What rows are compared by. "logits", "features" and "last_layer" are the gradient of the
+        loss at the logits (p - y for cross-entropy), at the input of the last linear layer, or for
+        the weights of the last linear layer. "leave_one_out" is q - y, the gradient at the logits
+        where q is predicted without the row itself (see the notes). Taken in eval mode.
     gradient_layer : str or None, default=None
         Name of the last linear layer, as in ``module.named_modules()``. None: found by
         tracing which one produces the module's output.
@@ -95,10 +115,10 @@ class CRUSTClassifier(NeuralNetClassifier):
     coreset_weight : {"cluster", "uniform"}, default="uniform"
         The weight of a chosen row in the loss: the number of rows that it stands for, or the
         same for all; scaled to mean one, so that the learning rate keeps its meaning.
-    mixup : {"cluster", "class", "batch"} or None, default="class"
+    mixup : {"cluster", "class", "batch"} or None, default=None
         From the first selection on, mix each row with a row of its cluster, with a row of the
         same given label from all rows, or with a row of its batch; inputs and labels alike.
-    mixup_alpha : float or tuple of two floats, default=(1.0, 0.1)
+    mixup_alpha : float or tuple of two floats, default=1.0
         A row's share in its mixture is Beta(alpha, alpha), or Beta(a, b), distributed.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, batches and coresets, and leaves the global generators as they were.
@@ -126,6 +146,14 @@ class CRUSTClassifier(NeuralNetClassifier):
     coreset_assignment_ : ndarray of shape (n_samples,), dtype int64
         For every row of X the position of its medoid in `coreset_indices_`; -1 if it has
         none: a row of the validation split, or of weight zero.
+    label_quality_ : ndarray of shape (n_samples,), dtype float64
+        How well each given label agrees with the other rows, in [0, 1]: below 0.5, another label
+        does better. NaN for the rows of a validation split.
+        :func:`~crust_sklearn.find_label_issues` makes a list of it.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The label that agrees best with the other rows; the given one if none does better.
+    noise_rate_ : float
+        The share of the training rows whose suggested label is not the given one.
     classes_ : ndarray of shape (n_classes,)
         The class labels.
     n_features_in_ : int
@@ -153,10 +181,17 @@ class CRUSTClassifier(NeuralNetClassifier):
 
     Notes
     -----
-    As in the paper: ``selector="facility-location", group_by="prediction",
-    coreset_weight="cluster", mixup="cluster", mixup_alpha=1.0``. As the authors' published code
-    does in effect: the defaults, which did better in the project's benchmarks. The page "How
-    CRUST works" says where the two differ.
+    As in the paper: ``CRUSTClassifier(module, **PAPER)``; as the authors' published code does in
+    effect: ``CRUSTClassifier(module, **REFERENCE)``, both from :mod:`crust_sklearn.settings`. The
+    page "How CRUST works" says how they and the default differ.
+
+    "leave_one_out" and "auto": with h_i the inputs of the last linear layer, a ridge regression of
+    the labels on h is fitted to the rows that are trusted so far, each class with the same total
+    weight. What it predicts for a row without that row follows from its leverage score, in closed
+    form. A label is trusted if it gets at least 0.85 of what the best label gets. As long as no
+    selection has found 10 % of the labels to be wrong, "auto" keeps all rows: with so few, leaving
+    out the rows that are hard costs more than it saves. `label_quality_`, `suggested_labels_` and
+    `noise_rate_` go by the average of these predictions over the selections.
 
     Safe to override besides skorch's own ``get_*`` methods: `get_selection_dataset`, where
     the dataset of the training rows augments.
@@ -178,8 +213,8 @@ class CRUSTClassifier(NeuralNetClassifier):
     ... )
     >>> clf.fit(X / 16, y_noisy).score(X / 16, y) > 0.8
     True
-    >>> len(clf.coreset_indices_)
-    902
+    >>> 0.25 < clf.noise_rate_ < 0.35
+    True
     """
 
     prefixes_ = [*NeuralNetClassifier.prefixes_, "selector"]
@@ -188,16 +223,16 @@ class CRUSTClassifier(NeuralNetClassifier):
         self,
         module: Any,
         *,
-        selector: str | CoresetSelector = "centrality",
-        coreset_size: float | int | None = None,
-        warmup_epochs: int = 5,
-        reselect_every: int = 1,
-        gradient: str = "features",
+        selector: str | CoresetSelector = DEFAULT_SELECTOR,
+        coreset_size: float | int | str | None = None,
+        warmup_epochs: int = 1,
+        reselect_every: int = 3,
+        gradient: str = "leave_one_out",
         gradient_layer: str | None = None,
         group_by: str | None = "label",
         coreset_weight: str = "uniform",
-        mixup: str | None = "class",
-        mixup_alpha: float | tuple[float, float] = (1.0, 0.1),
+        mixup: str | None = None,
+        mixup_alpha: float | tuple[float, float] = 1.0,
         random_state: int | RandomState | None = None,
         criterion: Any = nn.CrossEntropyLoss,
         train_split: Any = None,
@@ -271,19 +306,32 @@ class CRUSTClassifier(NeuralNetClassifier):
                 "CoresetSelector."
             )
         selector.set_params(**self.get_params_for("selector"))
-        if self.coreset_size is not None:
+        if self.has_auto_size:
+            # Not by this; but an int would be filled up to, and could be more than the rows.
+            selector.set_params(coreset_size=1.0)
+        elif self.coreset_size is not None:
             selector.set_params(coreset_size=self.coreset_size)
         if selector.random_state is None:
             selector.set_params(random_state=seed)
         return selector.set_params(stratify=self.group_by is not None)
 
+    @property
+    def has_auto_size(self) -> bool:
+        """Whether the number of rows of each group is read off the data."""
+        if self.coreset_size is not None:
+            return isinstance(self.coreset_size, str) and self.coreset_size == "auto"
+        is_default = isinstance(self.selector, str) and self.selector == DEFAULT_SELECTOR
+        return is_default and not hasattr(self, "selector__coreset_size")
+
     def _check_options(self) -> None:
-        check_choice("gradient", self.gradient, GRADIENTS)
+        check_choice("gradient", self.gradient, (*GRADIENTS, "leave_one_out"))
         check_choice("group_by", self.group_by, GROUPS)
         check_choice("coreset_weight", self.coreset_weight, WEIGHTS)
         check_choice("mixup", self.mixup, MIXUPS)
         check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
         check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
+        if self.coreset_size is not None:
+            check_coreset_size(self.coreset_size, has_auto=True)
         for alpha in self.get_mixup_alpha():
             check_number("mixup_alpha", alpha, low=0, high=1e6, open_low=True)
         selector = self.make_selector()
@@ -437,6 +485,9 @@ class CRUSTClassifier(NeuralNetClassifier):
         if codec is not None:
             self.classes_inferred_ = codec.classes
         if reset:
+            for name in SELECTED:
+                self.__dict__.pop(name, None)
+            self.label_quality_average_: LabelQuality | None = None
             n_classes = None if codec is None else len(codec.classes)
             self.inferred_params_ = get_sizes(_row_shape(X), n_classes)
 
@@ -491,7 +542,8 @@ class CRUSTClassifier(NeuralNetClassifier):
         if not is_dataset(X):
             return super().get_dataset(X, codec.encode(check_labels(y)))
         codes, inside = codec.encode(check_labels(y)), read_labels(X)
-        if inside is not None and np.array_equal(np.asarray(inside), codes):
+        # A Subset is wrapped: fitted attributes are about its rows, not about the whole.
+        if not isinstance(X, Subset) and np.array_equal(np.asarray(inside), codes):
             return X
         return RelabelledDataset(X, codes)
 

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 GRADIENTS = ("logits", "features", "last_layer")
+
+
+class Proxies(NamedTuple):
+    """What one pass over a batch tells of its rows.
+
+    Attributes
+    ----------
+    rows : tensor of shape (n_examples, n_proxy), dtype float32
+        The gradient proxies.
+    output : tensor of shape (n_examples, n_classes)
+        The module's output.
+    features : tensor of shape (n_examples, n_features), dtype float32
+        The input of the last linear layer; the output, where there is no such layer.
+    """
+
+    rows: Tensor
+    output: Tensor
+    features: Tensor
 
 
 class OuterProductDistance:
@@ -159,8 +177,7 @@ class GradientProxy:
     >>> losses = torch.nn.CrossEntropyLoss(reduction="none")
     >>> proxy = GradientProxy(module, criterion, losses, "features")
     >>> X, y = torch.ones(2, 4), torch.tensor([0, 2])
-    >>> rows, output = proxy.compute(lambda: module(X), y)
-    >>> rows.shape
+    >>> proxy.compute(lambda: module(X), y).rows.shape
     torch.Size([2, 4])
     """
 
@@ -177,11 +194,13 @@ class GradientProxy:
         self.get_losses = get_losses
         self.gradient = gradient
         self.layer = None if gradient_layer is None else _named_layer(module, gradient_layer)
+        # At the logits of a layer that the user names, these may not be the output.
+        self.may_be_closed = gradient == "logits" and gradient_layer is None
         self.metric: OuterProductDistance | None = None
 
     @torch.no_grad()
-    def compute(self, forward: Callable[[], Any], y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the proxies and the module's output for one batch.
+    def compute(self, forward: Callable[[], Any], y: Tensor) -> Proxies:
+        """Return the proxies, the module's output and its features for one batch.
 
         Parameters
         ----------
@@ -192,14 +211,8 @@ class GradientProxy:
 
         Returns
         -------
-        proxies : tensor of shape (n_examples, n_proxy), dtype float32
-        output : tensor of shape (n_examples, n_classes)
+        proxies : Proxies
         """
-        if self.gradient == "logits" and self.layer is None:
-            output = _first(forward())
-            closed = cross_entropy_gradient(self.criterion, output.float(), y)
-            if closed is not None:
-                return closed, output
         layer = self.layer or self._find_layer(forward)
         if layer is None:
             return self._at_output(forward, y)
@@ -213,18 +226,23 @@ class GradientProxy:
                 raise
         return self.layer
 
-    def _at_output(self, forward: Callable[[], Any], y: Tensor) -> tuple[Tensor, Tensor]:
+    def _get_closed_form(self, whole: Any, y: Tensor) -> Tensor | None:
+        if not self.may_be_closed:
+            return None
+        return cross_entropy_gradient(self.criterion, _first(whole).detach().float(), y)
+
+    def _at_output(self, forward: Callable[[], Any], y: Tensor) -> Proxies:
         whole = forward()
+        if (closed := self._get_closed_form(whole, y)) is not None:
+            return _make_proxies(closed, _first(whole), _first(whole))
         output = _first(whole).detach().requires_grad_()
         with torch.enable_grad():
             losses = self.get_losses(
                 (output, *whole[1:]) if isinstance(whole, tuple) else output, y
             )
-        return _gradient(losses, output).flatten(1), output.detach()
+        return _make_proxies(_gradient(losses, output).flatten(1), output, output)
 
-    def _at_layer(
-        self, layer: nn.Module, forward: Callable[[], Any], y: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _at_layer(self, layer: nn.Module, forward: Callable[[], Any], y: Tensor) -> Proxies:
         tap: dict[str, Tensor] = {}
 
         def cut(_: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> Tensor:
@@ -243,16 +261,19 @@ class GradientProxy:
                 f"The layer {layer} does not have one output row per example, so it has no "
                 "gradient to select by. Name the last linear layer by gradient_layer."
             )
+        output, features = _first(whole).detach(), tap["h"].float()
+        if (closed := self._get_closed_form(whole, y)) is not None:
+            return _make_proxies(closed, output, features)
         with torch.enable_grad():
             losses = self.get_losses(whole, y)
         at_logits = _gradient(losses, tap["z"])
-        output = _first(whole).detach()
         if self.gradient == "logits":
-            return at_logits, output
+            return _make_proxies(at_logits, output, features)
         if self.gradient == "features":
-            return at_logits @ cast(Tensor, layer.weight).detach().float(), output
+            weight = cast(Tensor, layer.weight).detach().float()
+            return _make_proxies(at_logits @ weight, output, features)
         self.metric = OuterProductDistance(at_logits.shape[1])
-        return torch.cat([at_logits, tap["h"].float()], dim=1), output
+        return _make_proxies(torch.cat([at_logits, features], dim=1), output, features)
 
 
 def find_last_linear(module: nn.Module, forward: Callable[[], Any]) -> nn.Module:
@@ -325,6 +346,10 @@ def _named_layer(module: nn.Module, name: str) -> nn.Module:
             f"{type(module).__name__}. Its linear layers are {linear}."
         )
     return layers[name]
+
+
+def _make_proxies(rows: Tensor, output: Tensor, features: Tensor) -> Proxies:
+    return Proxies(rows, output.detach(), features.detach().float().flatten(1))
 
 
 def _first(output: Any) -> Tensor:

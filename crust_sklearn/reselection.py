@@ -25,6 +25,7 @@ from .coreset_dataset import (
     read_labels,
 )
 from .gradients import GradientProxy
+from .label_quality import LabelQuality
 
 
 class Reselection:
@@ -49,6 +50,7 @@ class Reselection:
         if (weights := check_sample_weight(sample_weight, self.n_rows)) is not None:
             self.weights = weights[self.rows] / weights[self.rows].mean()
         self.codes = np.empty(0, np.int64)
+        self.quality: LabelQuality
         self._full_iterator: Any = None
         self._coreset_iterator: Any = None
 
@@ -76,6 +78,7 @@ class Reselection:
         few = np.arange(min(2, len(self.codes)))
         x, y = fetch_rows(self.dataset, few, self._get_collate_fn("iterator_train"))
         n_classes = len(self.net.classes_)
+        self.quality = self._get_quality(n_classes)
         with self._evaluation():
             output = self.net.infer(x)
             output = output[0] if isinstance(output, tuple) else output
@@ -91,6 +94,18 @@ class Reselection:
             self._make_proxy().compute(lambda: self.net.infer(x), y)
             if self.net.mixup is not None:
                 self._check_mixup(x, y)
+
+    def _get_quality(self, n_classes: int) -> LabelQuality:
+        """Return that of the last call of `partial_fit` if it had the same rows and labels."""
+        last = getattr(self.net, "label_quality_average_", None)
+        if (
+            last is not None
+            and np.array_equal(last.codes, self.codes)
+            and np.array_equal(self.net.label_quality_rows_, self.rows)
+        ):
+            last.set_weights(self.weights)
+            return last
+        return LabelQuality(self.codes, n_classes, self.weights)
 
     def _check_mixup(self, x: Any, y: Any) -> None:
         share = torch.full(y.shape, 0.5)
@@ -140,14 +155,18 @@ class Reselection:
             Passed on to the module's forward.
         """
         net = self.net
-        proxies, predicted, metric = self.compute_gradients(**fit_params)
+        proxies, predicted, metric, features = self.compute_gradients(**fit_params)
+        self.quality.update(features)
+        if net.gradient == "leave_one_out":
+            proxies = self.quality.residuals
         groups = {"prediction": predicted, "label": self.codes, None: None}[net.group_by]
         selector = net.make_selector(
             int(RandomState([net.coreset_seed_, epoch]).randint(2**31 - 1))
         )
         if metric is not None:
             selector.set_params(metric=metric)
-        selector._fit_gradients(proxies, groups, self.weights)
+        is_trusted = self.quality.is_trusted if net.has_auto_size else None
+        selector._fit_gradients(proxies, groups, self.weights, is_trusted)
         order = np.argsort(selector.sample_indices_)
         positions = selector.sample_indices_[order]
         if net.coreset_weight == "cluster":
@@ -169,9 +188,23 @@ class Reselection:
         net.coreset_indices_ = self.rows[positions]
         net.coreset_weights_ = weights
         net.coreset_assignment_ = assignment
+        self._publish_quality()
 
-    def compute_gradients(self, **fit_params: Any) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Return the gradient proxies of the training rows.
+    def _publish_quality(self) -> None:
+        net, quality = self.net, self.quality
+        net.label_quality_average_, net.label_quality_rows_ = quality, self.rows
+        net.noise_rate_ = quality.noise_rate
+        net.label_quality_ = np.full(self.n_rows, np.nan)
+        net.label_quality_[self.rows] = quality.scores
+        suggested = np.asarray(read_labels(innermost(self.dataset))).astype(np.int64)
+        suggested[self.rows] = quality.suggested
+        codec = getattr(net, "codec_", None)
+        net.suggested_labels_ = suggested if codec is None else codec.decode(suggested)
+
+    def compute_gradients(
+        self, **fit_params: Any
+    ) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:
+        """Return the gradient proxies of the training rows, and what goes with them.
 
         Returns
         -------
@@ -180,6 +213,8 @@ class Reselection:
             The predicted class of each row.
         metric : OuterProductDistance or None
             What the proxies are to be compared by; None for "euclidean".
+        features : ndarray of shape (n_rows, n_features), dtype float32
+            The inputs of the last linear layer.
 
         Raises
         ------
@@ -193,26 +228,28 @@ class Reselection:
             indexed=True,
             collate_fn=self._get_collate_fn("iterator_valid"),
         )
-        proxies, predicted = torch.empty(0), torch.empty(n_rows, dtype=torch.int64)
+        columns: list[torch.Tensor] = []  # of all rows: proxies, predicted classes, features
         with self._evaluation():
             proxy = self._make_proxy()
             for batch, y in net.get_iterator(dataset, training=False):
-                rows, output = proxy.compute(
+                found = proxy.compute(
                     lambda x=batch: net.infer(x, **fit_params),  # type: ignore[misc]
                     to_tensor(y, net.device),
                 )
-                if not len(proxies):
-                    proxies = rows.new_empty((n_rows, rows.shape[1]))
-                    predicted = predicted.to(rows.device)
-                at = batch.position.to(rows.device)
-                proxies[at], predicted[at] = rows, output.argmax(dim=1)
-        if not proxies.isfinite().all():
+                parts = found.rows, found.output.argmax(dim=1), found.features
+                if not columns:
+                    columns = [part.new_empty((n_rows, *part.shape[1:])) for part in parts]
+                at = batch.position.to(found.rows.device)
+                for column, part in zip(columns, parts, strict=True):
+                    column[at] = part
+        if not columns[0].isfinite().all():
             raise FloatingPointError(
                 f"The gradients before epoch {len(net.history)} are not finite: training has "
                 "diverged. Lower lr, clip gradients (skorch.callbacks.GradientNormClipping), or "
                 "scale X. The epochs before are in `history`."
             )
-        return proxies.cpu().numpy(), predicted.cpu().numpy(), proxy.metric
+        rows, predicted, features = (column.cpu().numpy() for column in columns)
+        return rows, predicted, proxy.metric, features
 
     def _make_iterator(self, positions: np.ndarray, weights: np.ndarray, **mixing: Any) -> Any:
         dataset = CoresetDataset(
@@ -243,9 +280,9 @@ class Reselection:
         net = self.net
         # The closed form is that of the criterion alone.
         criterion = net.criterion_ if net.has_plain_loss else None
-        return GradientProxy(
-            net.module_, criterion, net.get_losses, net.gradient, net.gradient_layer
-        )
+        # Leave-one-out residuals come of the features; "logits" is the cheapest way to them.
+        gradient = "logits" if net.gradient == "leave_one_out" else net.gradient
+        return GradientProxy(net.module_, criterion, net.get_losses, gradient, net.gradient_layer)
 
     @contextmanager
     def _evaluation(self) -> Iterator[None]:

@@ -109,6 +109,7 @@ class BaseCoresetEstimator(BaseEstimator):
         sample_weight: np.ndarray | None,
         *,
         merge_duplicates: bool,
+        is_trusted: np.ndarray | None = None,
     ) -> None:
         """Set the fitted attributes from validated rows of X, groups and weights."""
         n_rows = X.shape[0]
@@ -122,7 +123,10 @@ class BaseCoresetEstimator(BaseEstimator):
             _merge_equal_rows(_dense(X[r])) if merge_duplicates else (np.arange(len(r)),) * 2
             for r in rows
         ]
-        budgets = share_budget([len(first) for first, _ in merged], self.coreset_size)
+        if is_trusted is None:
+            budgets = share_budget([len(first) for first, _ in merged], self.coreset_size)
+        else:
+            budgets = [max(1, int(is_trusted[r].sum())) for r in rows]
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(rows))
         groups_of_points = [
             Group(r[first], budget, np.bincount(point, weights=weights[r]), int(seed))
@@ -184,7 +188,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
     ----------
     strategy : str or object with a method ``select``, default="facility-location"
         How rows are chosen: "facility-location", "k-medoids", "centrality", "greedy-css",
-        "greedy-low-rank", "pivoted-qr", "leverage", "uniform" (see
+        "greedy-low-rank", "pivoted-qr", "leverage", "smallest-norm", "uniform" (see
         :data:`crust_sklearn.strategies.STRATEGIES`), or an object with a method
         ``select(X, n_select, *, sample_weight, random_state)`` that returns a ``Coreset``.
     coreset_size : float or int, default=0.5
@@ -283,10 +287,19 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         return self
 
     def _fit_gradients(
-        self, X: np.ndarray, groups: np.ndarray | None, sample_weight: np.ndarray | None
+        self,
+        X: np.ndarray,
+        groups: np.ndarray | None,
+        sample_weight: np.ndarray | None,
+        is_trusted: np.ndarray | None = None,
     ) -> CoresetSelector:
-        """Fit on validated gradients: as `fit`, but equal rows stay rows of their own."""
-        self._select_in_groups(X, groups, sample_weight, merge_duplicates=False)
+        """Fit on validated gradients: as `fit`, but equal rows stay rows of their own.
+
+        Given `is_trusted`, as many rows of each group are chosen as it is true for.
+        """
+        self._select_in_groups(
+            X, groups, sample_weight, merge_duplicates=False, is_trusted=is_trusted
+        )
         self.components_ = X[self.sample_indices_]
         self.n_features_in_ = X.shape[1]
         return self

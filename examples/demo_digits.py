@@ -24,6 +24,7 @@ from skorch.callbacks import Callback
 
 from crust_sklearn import CRUSTClassifier, make_label_noise
 from crust_sklearn.modules import MLP
+from crust_sklearn.settings import PAPER, REFERENCE
 
 FIGURE = Path(__file__).resolve().parents[1] / "docs" / "_static" / "demo_digits.png"
 NOISE_RATE = 0.4
@@ -40,21 +41,6 @@ COMMON = {
     "iterator_train__shuffle": True,
     "train_split": None,
     "verbose": 0,
-}
-PAPER = {
-    "selector": "facility-location",
-    "group_by": "prediction",
-    "coreset_weight": "cluster",
-    "mixup": "cluster",
-    "mixup_alpha": 1.0,
-}
-REFERENCE = {
-    "selector": "centrality",
-    "gradient": "features",
-    "group_by": "label",
-    "coreset_weight": "uniform",
-    "mixup": "class",
-    "mixup_alpha": (1.0, 0.1),
 }
 # None: plain skorch; else what CRUSTClassifier is given besides COMMON.
 METHODS = {

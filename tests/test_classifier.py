@@ -15,6 +15,7 @@ from crust_sklearn import CoresetSelector, CRUSTClassifier, make_label_noise
 from crust_sklearn.coreset_dataset import MixedBatch, WeightedBatch
 from crust_sklearn.modules import MLP
 from crust_sklearn.reselection import Reselection
+from crust_sklearn.settings import REFERENCE
 
 N, WARMUP = 120, 2
 X, Y = make_blobs(N, n_features=4, centers=3, cluster_std=3.0, random_state=0)
@@ -54,10 +55,14 @@ class Recorder(Callback):
             self.batches.append(batch)
 
 
+# The most central half of each label, without a size of its own for the classifier.
+HALF = REFERENCE | {"selector": CoresetSelector("centrality"), "coreset_size": None}
+
+
 def make(module=MLP, **params):
     if module is MLP:
         params.setdefault("module__hidden_sizes", (16,))
-    defaults = {"max_epochs": 4, "warmup_epochs": WARMUP, "lr": 0.1, "batch_size": 32}
+    defaults = HALF | {"max_epochs": 4, "warmup_epochs": WARMUP, "lr": 0.1, "batch_size": 32}
     defaults |= {"verbose": 0, "random_state": 0, "iterator_train__shuffle": True}
     return CRUSTClassifier(module, **defaults | params)
 
@@ -574,7 +579,7 @@ def test_the_module_gets_the_mixture():
                 seen.append(X.clone())
             return super().forward(X)
 
-    net = Watched(Spy, max_epochs=3, warmup_epochs=WARMUP, verbose=0, random_state=0)
+    net = Watched(Spy, max_epochs=3, warmup_epochs=WARMUP, mixup="class", verbose=0, random_state=0)
     vars(net)["seen_"] = []
     net.fit(X, Y)
     assert len(seen) == len(net.seen_)

@@ -19,6 +19,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset, d
 
 from crust_sklearn import CoresetSelector, CRUSTClassifier
 from crust_sklearn.modules import MLP, ResNet20, SmallCNN
+from crust_sklearn.settings import REFERENCE
 from crust_sklearn.strategies import Centrality
 
 # skorch's own reading of items warns so where pandas hands out read-only memory.
@@ -30,10 +31,14 @@ X = X.astype(np.float32)
 TX, TY = torch.from_numpy(X), torch.from_numpy(Y)
 
 
+# The most central half of each label, without a size of its own for the classifier.
+HALF = REFERENCE | {"selector": CoresetSelector("centrality"), "coreset_size": None}
+
+
 def make(module=MLP, cls=CRUSTClassifier, **params):
     if module is MLP:
         params.setdefault("module__hidden_sizes", (16,))
-    defaults = {"max_epochs": 3, "warmup_epochs": WARMUP, "lr": 0.1, "batch_size": 32}
+    defaults = HALF | {"max_epochs": 3, "warmup_epochs": WARMUP, "lr": 0.1, "batch_size": 32}
     return cls(module, **defaults | {"verbose": 0, "random_state": 0} | params)
 
 

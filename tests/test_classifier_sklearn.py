@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crust_sklearn import CoresetSelector, CRUSTClassifier
 from crust_sklearn.modules import MLP
+from crust_sklearn.settings import REFERENCE
 from crust_sklearn.strategies import Centrality, FacilityLocation
 
 N = 120
@@ -30,8 +31,17 @@ X, Y = make_blobs(N, n_features=4, centers=3, cluster_std=1.5, random_state=0)
 NAMES = np.array(["ham", "spam", "zebra"])[Y]
 
 
+# The most central half of each label, without a size of its own for the classifier.
+HALF = REFERENCE | {"selector": CoresetSelector("centrality"), "coreset_size": None}
+
+
 def make(**params):
-    defaults = {"module__hidden_sizes": (16,), "max_epochs": 3, "warmup_epochs": 1, "lr": 0.1}
+    defaults = HALF | {
+        "module__hidden_sizes": (16,),
+        "max_epochs": 3,
+        "warmup_epochs": 1,
+        "lr": 0.1,
+    }
     defaults |= {"batch_size": 32, "verbose": 0, "random_state": 0}
     return CRUSTClassifier(MLP, **defaults | params)
 

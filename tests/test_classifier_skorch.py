@@ -26,6 +26,7 @@ from torch import nn
 
 from crust_sklearn import CoresetSelector, CRUSTClassifier
 from crust_sklearn.modules import MLP
+from crust_sklearn.settings import REFERENCE
 from crust_sklearn.strategies import FacilityLocation, Uniform
 
 N, WARMUP = 120, 1
@@ -34,10 +35,14 @@ X = X.astype(np.float32)
 NAMES = np.array(["ham", "spam", "zebra"])[Y]
 
 
+# The most central half of each label, without a size of its own for the classifier.
+HALF = REFERENCE | {"selector": CoresetSelector("centrality"), "coreset_size": None}
+
+
 def make(module=MLP, cls=CRUSTClassifier, **params):
     if module is MLP:
         params.setdefault("module__hidden_sizes", (16,))
-    defaults = {"max_epochs": 3, "warmup_epochs": WARMUP, "lr": 0.1, "batch_size": 32}
+    defaults = HALF | {"max_epochs": 3, "warmup_epochs": WARMUP, "lr": 0.1, "batch_size": 32}
     return cls(module, **defaults | {"verbose": 0, "random_state": 0} | params)
 
 

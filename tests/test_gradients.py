@@ -109,7 +109,7 @@ def test_proxies_are_the_gradients_by_autograd(build, criterion, gradient):
     (X, y), module = data(), seeded(build)
     expected = by_autograd(module, criterion, X, y)[gradient].numpy()
     proxy = GradientProxy(module, criterion, losses_of(criterion), gradient)
-    rows, output = proxy.compute(lambda: module(X), y)
+    rows, output, _ = proxy.compute(lambda: module(X), y)
     np.testing.assert_allclose(output.numpy(), module(X).detach().numpy(), rtol=1e-6)
     assert rows.dtype == torch.float32
     if gradient != "last_layer":
@@ -134,7 +134,7 @@ def test_the_closed_form_takes_no_backward_pass(name):
     def fail(output, y):
         raise AssertionError("not needed")
 
-    rows, _ = GradientProxy(module, criterion, fail, "logits").compute(lambda: module(X), y)
+    rows, *_ = GradientProxy(module, criterion, fail, "logits").compute(lambda: module(X), y)
     expected = by_autograd(module, criterion, X, y)["logits"]
     np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-6)
 
@@ -147,7 +147,7 @@ def test_the_closed_form_is_not_taken_for_a_subclass():
     (X, y), module = data(), seeded(plain_net)
     assert cross_entropy_gradient(Sharper(), module(X), y) is None
     proxy = GradientProxy(module, Sharper(), losses_of(Sharper()), "logits")
-    rows, _ = proxy.compute(lambda: module(X), y)
+    rows, *_ = proxy.compute(lambda: module(X), y)
     expected = by_autograd(module, Sharper(), X, y)["logits"]
     np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-6)
 
@@ -253,7 +253,7 @@ def test_last_linear_is_not_found(build, message, gradient):
 def test_logits_need_no_linear_layer(build, criterion):
     module, (X, y) = seeded(build), data()
     proxy = GradientProxy(module, criterion, losses_of(criterion), "logits")
-    rows, _ = proxy.compute(lambda: module(X), y)
+    rows, *_ = proxy.compute(lambda: module(X), y)
     output = module(X).detach().requires_grad_()
     losses_of(criterion)(output, y).sum().backward()
     np.testing.assert_allclose(rows, output.grad, rtol=1e-4, atol=1e-6)
@@ -262,7 +262,7 @@ def test_logits_need_no_linear_layer(build, criterion):
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_a_tuple_of_which_the_logits_are_the_first(gradient):
     (X, y), module, criterion = data(), seeded(Tuple), HalfSquare()
-    rows, output = GradientProxy(module, criterion, losses_of(criterion), gradient).compute(
+    rows, output, _ = GradientProxy(module, criterion, losses_of(criterion), gradient).compute(
         lambda: module(X), y
     )
     logits = module.last(X).detach()
@@ -279,14 +279,14 @@ def test_a_tuple_of_which_the_logits_are_the_first(gradient):
 def test_a_named_layer():
     (X, y), module, criterion = data(), seeded(Residual), nn.CrossEntropyLoss()
     proxy = GradientProxy(module, criterion, losses_of(criterion), "features", "two")
-    rows, _ = proxy.compute(lambda: module(X), y)
+    rows, *_ = proxy.compute(lambda: module(X), y)
     p_minus_y = module(X).softmax(dim=1) - nn.functional.one_hot(y, C)
     expected = (p_minus_y @ module.two.weight).detach()
     np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-6)
     # "logits" at a named layer is the gradient at its output, whatever comes after.
     scaled = nn.Sequential(nn.Linear(D, C), nn.Hardtanh())
     proxy = GradientProxy(scaled, criterion, losses_of(criterion), "logits", "0")
-    rows, _ = proxy.compute(lambda: scaled(X), y)
+    rows, *_ = proxy.compute(lambda: scaled(X), y)
     z = scaled[0](X).detach().requires_grad_()
     losses_of(criterion)(scaled[1](z), y).sum().backward()
     np.testing.assert_allclose(rows, z.grad, rtol=1e-4, atol=1e-6)
@@ -355,7 +355,7 @@ def test_module_is_left_as_it_was(training, gradient, layer, criterion):
 def test_rows_of_a_batch_do_not_depend_on_the_others():
     (X, y), module, criterion = data(), seeded(Fragile).eval(), nn.NLLLoss()
     proxy = GradientProxy(module, criterion, losses_of(criterion), "features")
-    whole, _ = proxy.compute(lambda: module(X), y)
+    whole, *_ = proxy.compute(lambda: module(X), y)
     parts = [proxy.compute(lambda i=i: module(X[i : i + 2]), y[i : i + 2])[0] for i in (0, 2)]
     np.testing.assert_allclose(torch.cat(parts), whole[:4], rtol=1e-5, atol=1e-7)
 

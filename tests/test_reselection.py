@@ -10,6 +10,7 @@ from crust_sklearn import CoresetSelector, CRUSTClassifier
 from crust_sklearn.coreset_dataset import CoresetDataset
 from crust_sklearn.modules import MLP
 from crust_sklearn.reselection import Reselection, has_batch_norm
+from crust_sklearn.settings import REFERENCE
 
 N = 60
 X, Y = make_blobs(N, n_features=4, centers=3, cluster_std=3.0, random_state=0)
@@ -17,9 +18,13 @@ X = X.astype(np.float32)
 DATASET = skorch.dataset.Dataset(X, Y)
 
 
+# The most central half of each label, without a size of its own for the classifier.
+HALF = REFERENCE | {"selector": CoresetSelector("centrality"), "coreset_size": None}
+
+
 def make(module=MLP, **params):
     """Return a net that is ready to train."""
-    defaults = {"warmup_epochs": 2, "batch_size": 16, "verbose": 0, "random_state": 0}
+    defaults = HALF | {"warmup_epochs": 2, "batch_size": 16, "verbose": 0, "random_state": 0}
     if module is MLP:
         defaults["module__hidden_sizes"] = (8,)
     return CRUSTClassifier(module, max_epochs=0, **defaults | params).fit(X, Y)
@@ -55,7 +60,7 @@ def at_logits(net, rows=slice(None)):
 )
 def test_gradients_are_those_of_the_rows_in_order(params):
     net = make(gradient="logits", **params)
-    proxies, predicted, metric = reselection(net).compute_gradients()
+    proxies, predicted, metric, features = reselection(net).compute_gradients()
     plain = make(module__dropout=params.get("module__dropout", 0.0))
     np.testing.assert_allclose(proxies, at_logits(plain), atol=1e-6)
     np.testing.assert_array_equal(predicted, plain.predict(X))
@@ -67,7 +72,7 @@ def test_gradients_of_a_subset_of_a_subset():
     rows = outer[inner]
     net = make(gradient="logits", group_by=None)
     made = reselection(net, Subset(Subset(DATASET, outer), inner))
-    proxies, _, _ = made.compute_gradients()
+    proxies, *_ = made.compute_gradients()
     np.testing.assert_allclose(proxies, at_logits(net, rows), atol=1e-6)
     made.reselect(2)
     assert set(net.coreset_indices_) <= set(rows)

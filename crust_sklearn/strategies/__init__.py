@@ -13,6 +13,7 @@ from .greedy_low_rank import GreedyLowRank
 from .k_medoids import KMedoids
 from .leverage import Leverage
 from .pivoted_qr import PivotedQR
+from .smallest_norm import SmallestNorm
 from .uniform import Uniform
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "KMedoids",
     "Leverage",
     "PivotedQR",
+    "SmallestNorm",
     "Uniform",
     "make_strategy",
 ]
@@ -39,6 +41,7 @@ STRATEGIES: dict[str, type[BaseStrategy]] = {
     "greedy-low-rank": GreedyLowRank,
     "pivoted-qr": PivotedQR,
     "leverage": Leverage,
+    "smallest-norm": SmallestNorm,
     "uniform": Uniform,
 }
 """The strategies by short name. Add a class of your own to use it by name."""

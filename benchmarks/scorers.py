@@ -1,0 +1,154 @@
+"""Which score on noisy labels chooses the coreset size that true labels would choose?
+
+    python benchmarks/scorers.py --tables DIR     # the folder that robustness.py takes, too
+    python benchmarks/scorers.py --report         # the table, from the CSV file alone
+
+As in GridSearchCV over `coreset_size`: for every size, CRUSTClassifier is fitted in 3-fold
+cross-validation on noisy labels, and the validation folds are scored by each score of
+`crust_sklearn.metrics`. The truth is the accuracy on the test rows, with true labels, after a fit
+on all training rows. Reported are Spearman's rank correlation of score and truth over the sizes,
+and the regret: how many points the size of the best score is under the best size.
+
+- corrected: with the transition matrix from the confident joint of out-of-fold probabilities of
+  CRUSTClassifier with its defaults, the same for all sizes.
+- trusted: a tenth of the rows has its true label, in training too, and only these are scored.
+- true labels: accuracy on the true labels of the validation folds, which nobody has.
+"""
+
+import argparse
+import warnings
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from _results import Results
+from _sets import TABLES, get_kind, load
+from joblib import Parallel, delayed
+from robustness import make_common
+from scipy.stats import spearmanr
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from crust_sklearn import CRUSTClassifier
+from crust_sklearn.metrics import (
+    corrected_accuracy_score,
+    determinant_mutual_information,
+    estimate_transition_matrix,
+    trusted_accuracy_score,
+)
+
+HERE = Path(__file__).resolve().parent
+SIZES = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0)
+SCORES = ("accuracy", "DMI", "corrected", "trusted", "true labels")
+KEY = ("set", "seed")
+MEASURES = tuple(
+    f"{what} of {score}" for score in SCORES for what in ("rank correlation", "regret")
+)
+SETS = tuple(name for name in TABLES if get_kind(name) != "clean")
+
+
+def make_classifier(name, size, seed):
+    options = make_common(name, seed) | {"max_epochs": 30}
+    return CRUSTClassifier(**options, coreset_size=size, random_state=seed)
+
+
+def score_size(name, size, seed, data, folds, matrix, trusted):
+    """Return the score of each kind, the mean over the folds."""
+    labels = np.unique(data.given)
+    found = []
+    for train, valid in folds:
+        clf = make_classifier(name, size, seed).fit(data.X[train], data.given[train])
+        predicted, given = clf.predict(data.X[valid]), data.given[valid]
+        found.append(
+            (
+                accuracy_score(given, predicted),
+                determinant_mutual_information(
+                    given, predicted, labels=labels, normalize=True, floor=1.0
+                ),
+                corrected_accuracy_score(given, predicted, transition_matrix=matrix, labels=labels),
+                trusted_accuracy_score(given, predicted, trusted=trusted[valid]),
+                accuracy_score(data.true[valid], predicted),
+            )
+        )
+    return np.mean(found, axis=0)
+
+
+def run(name, seed, tables):
+    """Return rank correlation and regret of every score, in one thread."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")  # of folds without rare classes
+    data = load(name, tables, None, seed)
+    trusted = np.random.default_rng(seed).random(len(data.given)) < 0.1
+    data.given = np.where(trusted, data.true, data.given)
+    folds = list(StratifiedKFold(3, shuffle=True, random_state=seed).split(data.X, data.given))
+    proba = cross_val_predict(
+        make_classifier(name, "auto", seed), data.X, data.given, cv=folds, method="predict_proba"
+    )
+    matrix = estimate_transition_matrix(data.given, proba)
+    scores = np.array(
+        [score_size(name, size, seed, data, folds, matrix, trusted) for size in SIZES]
+    )
+    truth = np.array(
+        [
+            make_classifier(name, size, seed)
+            .fit(data.X, data.given)
+            .score(data.X_test, data.y_test)
+            for size in SIZES
+        ]
+    )
+    found = {}
+    for score, column in zip(SCORES, scores.T, strict=True):
+        found[f"rank correlation of {score}"] = spearmanr(column, truth).statistic
+        found[f"regret of {score}"] = 100 * (truth.max() - truth[column.argmax()])
+    return found
+
+
+def print_report(results):
+    """Print means over seeds for every set, and over all sets."""
+    names = [n for n in SETS if any(key[0] == n for key in results)]
+    print("\nRank correlation with the truth / regret in points\n")
+    print("| set | " + " | ".join(SCORES) + " |\n|---|" + "--:|" * len(SCORES))
+    for name in [*names, "mean"]:
+        runs = [m for key, m in results.items() if name in ("mean", key[0])]
+        cells = []
+        for score in SCORES:
+            rank, regret = (
+                np.mean([m[f"{what} of {score}"] for m in runs])
+                for what in ("rank correlation", "regret")
+            )
+            cells.append(f"{rank:.2f} / {regret:.1f}")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tables", type=Path, help="folder of the .npz files")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--csv", type=Path, default=HERE / "results" / "scorers.csv")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    args = parser.parse_args()
+    results = Results(args.csv, KEY, MEASURES)
+    if not args.report:
+        if args.tables is None:
+            parser.error("give --tables, or --report to read the CSV file alone")
+        todo = [
+            key
+            for seed, name in product(args.seeds, args.sets)
+            if (key := (name, str(seed))) not in results
+        ]
+        found = Parallel(n_jobs=args.jobs, return_as="generator")(
+            delayed(run)(name, int(seed), args.tables) for name, seed in todo
+        )
+        for i, (key, measured) in enumerate(zip(todo, found, strict=True), start=1):
+            results.add(key, measured)
+            print(f"{i:4} of {len(todo)}  {' / '.join(key)}", flush=True)
+    print_report(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""How well each training label agrees with what the other rows say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .held_out import leave_one_out_predictions
+
+# More features than this are projected: the leave-one-out predictions take n d^2 + d^3 operations.
+MAX_FEATURES = 512
+# A label is trusted if it gets this share of the best label's prediction.
+MIN_RATIO = 0.85
+# With fewer wrong labels than this, leaving out hard rows costs more than it saves.
+MIN_NOISE = 0.1
+
+
+class LabelQuality:
+    """Leave-one-out predictions of the training labels, at every selection and on average.
+
+    At every selection the last layer's inputs are given a new last layer, by ridge regression, and
+    every row is predicted by the one that is fitted without it (see `leave_one_out_predictions`):
+    that layer cannot have memorized the row's label. Rows whose label is not trusted do not take
+    part in the fits, and all classes count the same. The coreset goes by the last predictions, the
+    quality of a label by their average over the selections, as in the area under the margin [1]_.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows,), dtype int64
+        The given labels as 0..n_classes-1.
+    n_classes : int
+    sample_weight : ndarray of shape (n_rows,) or None
+        What each row counts in the fits, and in the noise rate.
+
+    Attributes
+    ----------
+    last : ndarray of shape (n_rows, n_classes), dtype float64
+        The predictions of the last selection, of sum one in each row.
+    average : ndarray of shape (n_rows, n_classes), dtype float64
+        Their average over the selections.
+    is_trusted : ndarray of shape (n_rows,), dtype bool
+        The rows to learn from: those whose label gets at least 0.85 of the best label's last
+        prediction; all of them, as long as no selection has found 10 % of the labels to be
+        wrong. At least one of each class.
+
+    References
+    ----------
+    .. [1] Pleiss, Zhang, Elenberg, Weinberger, "Identifying Mislabeled Data using the Area Under
+       the Margin Ranking", NeurIPS 2020: of the network's own logits.
+    """
+
+    def __init__(self, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray | None = None):
+        self.codes = codes
+        self.n_classes = n_classes
+        self.last = np.zeros((len(codes), n_classes))
+        self.average = np.zeros((len(codes), n_classes))
+        self.n_updates = 0
+        self.highest_rate = 0.0
+        self.set_weights(sample_weight)
+
+    def set_weights(self, sample_weight: np.ndarray | None) -> None:
+        """Set what each row counts from now on.
+
+        Parameters
+        ----------
+        sample_weight : ndarray of shape (n_rows,) or None
+        """
+        self.weights = np.ones(len(self.codes)) if sample_weight is None else sample_weight
+        self.is_trusted = self._find_trusted()
+
+    def update(self, features: np.ndarray) -> None:
+        """Take the last layer's inputs of one more selection into account.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_rows, n_features)
+        """
+        if features.shape[1] > MAX_FEATURES:
+            draw = np.random.default_rng(0).standard_normal((features.shape[1], MAX_FEATURES))
+            features = features @ draw.astype(features.dtype)
+        one_hot = np.eye(self.n_classes)[self.codes]
+        found = leave_one_out_predictions(features, one_hot, self._balanced_weights())
+        found = np.maximum(found, 1e-4)
+        found /= found.sum(axis=1, keepdims=True)
+        self.last = found
+        self.n_updates += 1
+        self.average += (found - self.average) / self.n_updates
+        self.highest_rate = max(self.highest_rate, self._get_rate(found))
+        self.is_trusted = self._find_trusted()
+
+    def _find_trusted(self) -> np.ndarray:
+        if self.highest_rate < MIN_NOISE:
+            return np.ones(len(self.codes), dtype=bool)
+        own = self._get_own(self.last)
+        is_trusted = own >= MIN_RATIO * self.last.max(axis=1)
+        for code in np.flatnonzero(np.bincount(self.codes[~is_trusted])):
+            rows = np.flatnonzero((self.codes == code) & (self.weights > 0))
+            if len(rows) and not is_trusted[rows].any():
+                is_trusted[rows[own[rows].argmax()]] = True
+        return is_trusted
+
+    def _balanced_weights(self) -> np.ndarray:
+        """Return weights of the trusted rows, of the same sum in every class."""
+        weights = self.weights * self.is_trusted
+        sums = np.bincount(self.codes, weights=weights, minlength=self.n_classes)
+        return weights / np.where(sums > 0.0, sums, 1.0)[self.codes]
+
+    def _get_own(self, predictions: np.ndarray) -> np.ndarray:
+        """Return what the given labels get."""
+        return predictions[np.arange(len(self.codes)), self.codes]
+
+    def _get_suggested(self, predictions: np.ndarray) -> np.ndarray:
+        is_wrong = self._get_scores(predictions) < 0.5
+        return np.where(is_wrong, predictions.argmax(axis=1), self.codes)
+
+    def _get_rate(self, predictions: np.ndarray) -> float:
+        return float(
+            np.average(self._get_suggested(predictions) != self.codes, weights=self.weights)
+        )
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """What the last predictions leave of the labels, as gradients at the logits: float32."""
+        return (self.last - np.eye(self.n_classes)[self.codes]).astype(np.float32)
+
+    @property
+    def suggested(self) -> np.ndarray:
+        """The code that fits each row best on average; the given one if no other does better."""
+        return self._get_suggested(self.average)
+
+    @property
+    def noise_rate(self) -> float:
+        """The share of the rows (by weight) for which another label is suggested."""
+        return self._get_rate(self.average)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The quality of each label in [0, 1], 0.5 plus half its margin over the best other."""
+        return self._get_scores(self.average)
+
+    def _get_scores(self, predictions: np.ndarray) -> np.ndarray:
+        others = predictions.copy()
+        others[np.arange(len(self.codes)), self.codes] = -np.inf
+        margin = self._get_own(predictions) - others.max(axis=1)
+        return np.clip(0.5 + margin / 2.0, 0.0, 1.0)
