@@ -51,7 +51,9 @@ def score_cleanlab(options, data, seed):
     net = NeuralNetClassifier(**add_sizes(options, data))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     logits = cross_val_predict(net, data.X, data.given, cv=folds, method="predict_proba")
-    issues = find_by_cleanlab(data.given, logits, return_indices_ranked_by="self_confidence")
+    issues = find_by_cleanlab(
+        data.given, logits, return_indices_ranked_by="self_confidence", n_jobs=1
+    )
     return get_label_quality_scores(data.given, logits, method="self_confidence"), issues
 
 

@@ -154,7 +154,7 @@ def draw(axes, measured, path):
 
     figure, panels = plt.subplots(2, 2, figsize=(12, 8), sharey=True, layout="constrained")
     for panel, (axis, (label, values, _)) in zip(panels.flat, axes.items(), strict=True):
-        for (name, seconds), marker in zip(measured[axis].items(), "osD^v<>x", strict=True):
+        for (name, seconds), marker in zip(measured[axis].items(), "osD^v<>xP*", strict=False):
             slope = exponents(values, seconds)[0]
             panel.loglog(
                 values, seconds, marker=marker, label=f"{name}: {np.round(slope, 1) + 0.0:.1f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import linalg
+from sklearn.utils import gen_batches
 
 # Relative to the mean eigenvalue of the features' covariance.
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -54,25 +55,37 @@ def leave_one_out_predictions(
     array([0, 0, 0, 0, 1, 1, 1, 1])
     """
     w = sample_weight / sample_weight.sum()
-    H, rounding = H.astype(np.float64), np.finfo(H.dtype).eps
-    H /= np.abs(H).max(initial=0.0) or 1.0
-    H -= w @ H
-    mean = w @ Y
-    eigenvalues, vectors = linalg.eigh((H * w[:, None]).T @ H, check_finite=False)
+    # In parts, so that the memory beside H and Y stays small.
+    parts = list(gen_batches(len(H), max(1, 2**22 // max(H.shape[1], Y.shape[1]))))
+    scale = float(np.abs(H).max(initial=0.0)) or 1.0
+    rounding = np.finfo(H.dtype).eps
+    center, mean = (w @ H) / scale, w @ Y
+
+    def centered(part: slice) -> np.ndarray:
+        return H[part].astype(np.float64) / scale - center
+
+    gram = np.zeros((H.shape[1], H.shape[1]))
+    for part in parts:
+        rows = centered(part)
+        gram += (rows * w[part, None]).T @ rows
+    eigenvalues, vectors = linalg.eigh(gram, check_finite=False)
     # What is left of directions in which the features do not vary.
     eigenvalues[eigenvalues < (4 * rounding) ** 2] = 0.0
-    scale = eigenvalues.mean() or 1.0
-    B = H @ np.where(eigenvalues > 0.0, vectors, 0.0)
-    along = B.T @ (w[:, None] * (Y - mean))
-    squared = B**2
-    least, best = np.inf, np.empty(0)
-    for ridge in ridges:
-        shrunk = 1.0 / (eigenvalues + ridge * scale)
+    vectors = np.where(eigenvalues > 0.0, vectors, 0.0)
+    along = sum((centered(part) @ vectors).T @ (w[part, None] * (Y[part] - mean)) for part in parts)
+    penalties = np.array(ridges) * (eigenvalues.mean() or 1.0)
+
+    def leave_out(part: slice, B: np.ndarray, penalty: float) -> np.ndarray:
+        shrunk = 1.0 / (eigenvalues + penalty)
         fitted = mean + B @ (shrunk[:, None] * along)
-        leverage = w * (squared @ shrunk + 1.0)
+        leverage = w[part] * (B**2 @ shrunk + 1.0)
         # A row that alone spans a direction of the fit leaves nothing to predict it by.
-        left_out = Y - (Y - fitted) / np.maximum(1.0 - leverage, 1e-6)[:, None]
-        error = float(w @ ((Y - left_out) ** 2).sum(axis=1))
-        if error < least:
-            least, best = error, left_out
-    return best
+        return Y[part] - (Y[part] - fitted) / np.maximum(1.0 - leverage, 1e-6)[:, None]
+
+    errors = np.zeros(len(penalties))
+    for part in parts:
+        B = centered(part) @ vectors
+        for i, penalty in enumerate(penalties):
+            errors[i] += w[part] @ ((Y[part] - leave_out(part, B, penalty)) ** 2).sum(axis=1)
+    best = penalties[errors.argmin()]
+    return np.concatenate([leave_out(part, centered(part) @ vectors, best) for part in parts])

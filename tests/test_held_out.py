@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.utils import gen_batches
 
+from crust_sklearn import held_out
 from crust_sklearn.held_out import RIDGES, leave_one_out_predictions
 
 
@@ -40,6 +42,14 @@ def test_each_row_is_predicted_by_the_others(seed, n_rows, n_features, ridge, wi
         weights[:2] = 0.0
     found = leave_one_out_predictions(H, Y, weights, (ridge,))
     np.testing.assert_allclose(found, refit(H, Y, weights, ridge), rtol=1e-6, atol=1e-8)
+
+
+def test_rows_are_worked_on_in_parts(monkeypatch):
+    rng = np.random.default_rng(0)
+    H, Y = rng.standard_normal((50, 4)), np.eye(3)[rng.integers(3, size=50)]
+    whole = leave_one_out_predictions(H, Y, np.ones(50))
+    monkeypatch.setattr(held_out, "gen_batches", lambda n, size: gen_batches(n, 7))
+    np.testing.assert_allclose(leave_one_out_predictions(H, Y, np.ones(50)), whole)
 
 
 def test_the_ridge_with_the_least_held_out_error_is_taken():

@@ -77,18 +77,25 @@ def cross_distances(X: Any, Y: Any, metric: Any = "euclidean") -> np.ndarray:
 def nearest_rows(
     X: np.ndarray, indices: np.ndarray, metric: Any = "euclidean"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return for every row of X the position in `indices` of its nearest, and the distance."""
+    """Return for every row of X the position in `indices` of its nearest, and the distance.
+
+    The rows in `indices` are their own, and cost nothing.
+    """
     scale = 1.0
     if metric == "euclidean":
         X, scale = normalize_rows(X)
     centers = X[indices]
     nearest = np.empty(len(X), np.int64)
-    distance = np.empty(len(X))
-    n_slices = max(1, len(X) * len(centers) // 2**24)
-    for part in gen_even_slices(len(X), n_slices):
-        block = cross_distances(X[part], centers, metric)
-        nearest[part] = block.argmin(axis=1)
-        distance[part] = block.min(axis=1)
+    distance = np.zeros(len(X))
+    nearest[indices] = np.arange(len(indices))
+    rest = np.setdiff1d(np.arange(len(X)), indices)
+    if not len(rest):
+        return nearest, distance
+    n_slices = max(1, len(rest) * len(centers) // 2**24)
+    for part in gen_even_slices(len(rest), n_slices):
+        block = cross_distances(X[rest[part]], centers, metric)
+        nearest[rest[part]] = block.argmin(axis=1)
+        distance[rest[part]] = block.min(axis=1)
     return nearest, distance * scale
 
 

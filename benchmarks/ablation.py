@@ -1,0 +1,141 @@
+"""What each part of CRUSTClassifier's default contributes: one change at a time.
+
+    python benchmarks/ablation.py --tables DIR     # the folder that robustness.py takes, too
+    python benchmarks/ablation.py --report         # the table, from the CSV file alone
+
+Network, training and measures are those of robustness.py. Some changes are not settings: they reach
+into `crust_sklearn.label_quality`.
+"""
+
+import argparse
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import robustness
+from _results import Results
+from _sets import TABLES
+from joblib import Parallel, delayed
+from robustness import KEY, MEASURES, get_accuracy
+
+from crust_sklearn import label_quality
+from crust_sklearn.label_quality import LabelQuality
+
+HERE = Path(__file__).resolve().parent
+SETS = (
+    "labelme",
+    "wrench_semeval",
+    "wrench_youtube",
+    "optdigits asymmetric 40%",
+    "segment clean",
+    "segment symmetric 80%",
+    "segment asymmetric 40%",
+    "segment instance 40%",
+)
+
+
+def count_all_rows(quality):
+    """Return weights of all rows, trusted or not, of the same sum in every class."""
+    return quality.weights / np.bincount(quality.codes, quality.weights)[quality.codes]
+
+
+def count_rows_alike(quality):
+    """Return weights of the trusted rows, whatever their class."""
+    return quality.weights * quality.is_trusted
+
+
+# What CRUSTClassifier is given, and what is changed inside.
+CHANGES = {
+    "default": ({}, {}),
+    "the network's own gradient, p - y": ({"gradient": "logits"}, {}),
+    "half of each class": ({"coreset_size": 0.5}, {}),
+    "the most central rows": ({"selector": "centrality", "coreset_size": "auto"}, {}),
+    "medoids with cluster weights": (
+        {"selector": "facility-location", "coreset_size": "auto", "coreset_weight": "cluster"},
+        {},
+    ),
+    "by predicted class": ({"group_by": "prediction"}, {}),
+    "mixup of the batch, Beta(0.2, 0.2)": ({"mixup": "batch", "mixup_alpha": 0.2}, {}),
+    "warm-up of 5 epochs": ({"warmup_epochs": 5}, {}),
+    "a selection in every epoch": ({"reselect_every": 1}, {}),
+    "ridge regression on all rows": ({}, {"_balanced_weights": count_all_rows}),
+    "classes not balanced": ({}, {"_balanced_weights": count_rows_alike}),
+    "labels trusted from 0.7 of the best": ({}, {"MIN_RATIO": 0.7}),
+    "labels trusted if the best": ({}, {"MIN_RATIO": 1.0}),
+    "also under 10 % of wrong labels": ({}, {"MIN_NOISE": 0.0}),
+}
+
+
+@contextmanager
+def changed(inside):
+    """Change constants of label_quality, or methods of LabelQuality."""
+    patches = [
+        patch.object(label_quality if name.isupper() else LabelQuality, name, value)
+        for name, value in inside.items()
+    ]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()
+
+
+def run(name, change, seed, tables):
+    """Return what robustness.py measures."""
+    settings, inside = CHANGES[change]
+    with patch.dict(robustness.CRUST, {change: settings}), changed(inside):
+        return robustness.run(name, change, seed, tables, None)
+
+
+def print_report(results):
+    """Print the mean accuracy of every set, and the mean change over the sets."""
+    names = [n for n in SETS if any(key[0] == n for key in results)]
+    print(
+        "\n| change | " + " | ".join(names) + " | mean change |\n|---|" + "--:|" * (len(names) + 1)
+    )
+    means = {
+        change: [np.mean(list(get_accuracy(results, n, change).values())) for n in names]
+        for change in CHANGES
+        if any(key[1] == change for key in results)
+    }
+    for change, row in means.items():
+        difference = np.mean(row) - np.mean(means["default"])
+        print(f"| {change} | " + " | ".join(f"{a:.1f}" for a in row) + f" | {difference:+.1f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tables", type=Path, help="folder of the .npz files")
+    parser.add_argument("--sets", nargs="+", choices=TABLES, default=SETS, metavar="SET")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--csv", type=Path, default=HERE / "results" / "ablation.csv")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    args = parser.parse_args()
+    results = Results(args.csv, KEY, MEASURES)
+    if not args.report:
+        if args.tables is None:
+            parser.error("give --tables, or --report to read the CSV file alone")
+        todo = [
+            key
+            for seed, name, change in product(args.seeds, args.sets, CHANGES)
+            if (key := (name, change, str(seed))) not in results
+        ]
+        found = Parallel(n_jobs=args.jobs, return_as="generator")(
+            delayed(run)(name, change, int(seed), args.tables) for name, change, seed in todo
+        )
+        for i, (key, measured) in enumerate(zip(todo, found, strict=True), start=1):
+            results.add(key, measured)
+            accuracy = 100 * measured["test_accuracy"]
+            print(f"{i:4} of {len(todo)}  {' / '.join(key):70} {accuracy:5.1f}", flush=True)
+    print_report(results)
+
+
+if __name__ == "__main__":
+    main()
