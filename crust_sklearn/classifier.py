@@ -884,6 +884,16 @@ class CRUSTClassifier(NeuralNetClassifier):
         codec = getattr(self, "codec_", None)
         return codes if codec is None else codec.decode(codes)
 
+    def trim_for_prediction(self) -> None:
+        """Remove what prediction does not need, as in skorch: the last selector, and its data, too.
+
+        The audit of the labels is kept.
+        """
+        super().trim_for_prediction()
+        self.label_quality_average_ = None
+        if hasattr(self, "selector_"):
+            del self.selector_
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

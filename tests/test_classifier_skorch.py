@@ -328,3 +328,13 @@ def test_the_device_by_name():
     assert next(net.module_.parameters()).device.type == "cpu"
     net = make(device="meta")
     assert net.device == "meta"
+
+
+def test_trimmed_for_prediction():
+    net = make().fit(X, Y)
+    expected, size = net.predict(X), len(pickle.dumps(net))
+    quality = net.label_quality_
+    net.trim_for_prediction()
+    assert len(pickle.dumps(net)) < 0.7 * size
+    np.testing.assert_array_equal(net.predict(X), expected)
+    np.testing.assert_array_equal(net.label_quality_, quality)
