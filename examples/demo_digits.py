@@ -54,7 +54,7 @@ STYLES = {
     "plain skorch": ("#000000", "solid"),
     "CRUST, as in the paper": ("#D55E00", "solid"),
     "CRUST, as in the reference code": ("#0072B2", "solid"),
-    "CRUST, package default": ("#009E73", (0, (1.5, 1))),
+    "CRUST, package default": ("#009E73", "solid"),
 }
 
 
