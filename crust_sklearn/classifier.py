@@ -6,7 +6,7 @@ import math
 import random
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from numbers import Integral, Real
 from typing import Any
@@ -16,31 +16,29 @@ import torch
 from numpy.random import RandomState
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.utils import Tags, check_array, check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from skorch.dataset import get_len
 from skorch.utils import is_dataset, to_device, to_tensor
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
-from ._inputs import check_finite, get_parameters, get_sizes, is_tensor, takes_names
+from ._inputs import get_sizes, is_tensor
 from ._validation import check_choice, check_coreset_size, check_number, check_sample_weight
 from .coreset_dataset import (
     CoresetDataset,
     IndexedBatch,
     MixedBatch,
-    RelabelledDataset,
     WeightedBatch,
     innermost,
     keep_batch,
     mix,
     read_labels,
-    with_labels,
 )
 from .gradients import GRADIENTS, check_losses, unreduced
 from .label_quality import LabelQuality
-from .labels import LabelCodec, check_labels, check_several_classes
+from .labelled_net import LabelledNet
+from .labels import check_labels, check_several_classes
 from .reselection import Reselection, has_batch_norm
 from .selector import CoresetSelector, share_budget
 from .strategies import make_strategy
@@ -71,7 +69,7 @@ NO_LONGER_FINITE = (
 )
 
 
-class CRUSTClassifier(NeuralNetClassifier):
+class CRUSTClassifier(LabelledNet):
     """Train a torch module on noisy labels, each epoch on a coreset of its rows.
 
     A :class:`skorch.NeuralNetClassifier` whose epochs, after a warm-up on all data, run over
@@ -491,61 +489,12 @@ class CRUSTClassifier(NeuralNetClassifier):
             n_classes = None if codec is None else len(codec.classes)
             self.inferred_params_ = get_sizes(_row_shape(X), n_classes)
 
-    def _get_labels(self, X: Any, y: Any) -> np.ndarray | None:
-        if y is None and is_dataset(X):
-            y = read_labels(X)
-        return None if y is None else check_labels(y)
-
-    def _get_codec(
-        self, labels: np.ndarray | None, classes: Any, *, reset: bool
-    ) -> LabelCodec | None:
-        known = getattr(self, "codec_", None)
-        if self.classes is not None and len(self.classes):
-            codec = LabelCodec(self.classes)
-            if labels is None or codec.knows(labels):
-                return codec
-            codes = LabelCodec(np.arange(len(self.classes)))
-            return codes if codes.knows(labels) else codec
-        if labels is None:
-            return None
-        if known is not None and not reset:
-            known.encode(labels)
-            return known
-        found = np.unique(labels if classes is None else check_labels(classes))
-        codec = LabelCodec(found)
-        codec.encode(labels)
-        return codec
-
     # -- data -----------------------------------------------------------------------------
 
     def check_data(self, X: Any, y: Any = None) -> None:
         """Check the data where `fit` and `partial_fit` have not: before a direct `fit_loop`."""
         if not hasattr(self, "codec_"):
             self._prepare(X, y, None, None, reset=True)
-
-    def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Return the dataset of X and y, with codes 0..n_classes-1 as labels.
-
-        Parameters
-        ----------
-        X, y
-            As in `fit`; y is None for prediction.
-
-        Returns
-        -------
-        dataset : torch Dataset
-        """
-        X = self._get_input(X, reset=False)
-        codec = getattr(self, "codec_", None)
-        if y is None or codec is None:
-            return super().get_dataset(X, y)
-        if not is_dataset(X):
-            return super().get_dataset(X, codec.encode(check_labels(y)))
-        codes, inside = codec.encode(check_labels(y)), read_labels(X)
-        # A Subset is wrapped: fitted attributes are about its rows, not about the whole.
-        if not isinstance(X, Subset) and np.array_equal(np.asarray(inside), codes):
-            return X
-        return RelabelledDataset(X, codes)
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Return the datasets of the training and of the validation rows, or None for these.
@@ -647,50 +596,6 @@ class CRUSTClassifier(NeuralNetClassifier):
             while n_rows > kwargs["batch_size"] and n_rows % kwargs["batch_size"] == 1:
                 kwargs["batch_size"] += 1
 
-    def _get_input(self, X: Any, *, reset: bool) -> Any:
-        """Return X as skorch takes it, checked where it is made of arrays."""
-        if is_dataset(X):
-            return X
-        if sparse.issparse(X):  # before Mapping, which a dok_matrix is
-            X = self._validate(X, reset=reset, accept_sparse="csr")
-            # skorch takes rows of sparse matrices, which those of sparse arrays are not.
-            return sparse.csr_matrix(X)
-        if is_tensor(X):
-            if X.ndim == 2:
-                self._validate(X, reset=reset, skip_check_array=True)
-            return check_finite(X)
-        if isinstance(X, Mapping) or (isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1):
-            return check_finite(X)
-        if hasattr(X, "iloc") and takes_names(self._get_forward(), X.columns):
-            return check_finite(X)
-        if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OUS":
-            return X  # raw items, for a dataset of the user's own
-        if isinstance(X, np.ndarray) and X.ndim > 2:
-            return check_array(X, allow_nd=True, input_name="X")
-        return self._validate(X, reset=reset, dtype="numeric")
-
-    def _validate(self, X: Any, *, reset: bool, **kwargs: Any) -> Any:
-        return validate_data(self, X, reset=reset or not hasattr(self, "n_features_in_"), **kwargs)
-
-    def _get_forward(self) -> Any:
-        module = getattr(self, "module_", self.module)
-        return getattr(module, "forward", module)
-
-    def initialize_module(self) -> CRUSTClassifier:
-        """Initialize the module, with sizes from the data where it takes them.
-
-        Returns
-        -------
-        self : CRUSTClassifier
-        """
-        if isinstance(self.module, nn.Module):
-            return super().initialize_module()
-        given = self.get_params_for("module")
-        takes = {p.name for p in get_parameters(self.module)}
-        sizes = {k: v for k, v in getattr(self, "inferred_params_", {}).items() if k in takes}
-        self.module_ = self.initialized_instance(self.module, sizes | given)
-        return self
-
     # -- training -------------------------------------------------------------------------
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
@@ -703,14 +608,6 @@ class CRUSTClassifier(NeuralNetClassifier):
         """
         if method_name == "on_epoch_begin":
             self._begin_epoch(cb_kwargs["dataset_train"])
-        codec = getattr(self, "codec_", None)
-        if codec is not None and not codec.is_identity:
-            if method_name in ("on_batch_begin", "on_batch_end"):
-                x, y = cb_kwargs["batch"]
-                cb_kwargs["batch"] = x, codec.decode(y.cpu() if torch.is_tensor(y) else y)
-            for name in ("dataset_train", "dataset_valid"):
-                if name in cb_kwargs:
-                    cb_kwargs[name] = with_labels(cb_kwargs[name], codec.decode)
         super().notify(method_name, **cb_kwargs)
 
     def _begin_epoch(self, dataset_train: Any) -> None:
@@ -767,7 +664,7 @@ class CRUSTClassifier(NeuralNetClassifier):
             x = mix(to_tensor(x.x, self.device), to_tensor(x.partner_x, self.device), share)
         elif isinstance(x, WeightedBatch | IndexedBatch):
             x = x.x
-        return super().infer(_match_precision(x, self.module_), **fit_params)
+        return super().infer(x, **fit_params)
 
     @property
     def has_plain_loss(self) -> bool:
@@ -866,24 +763,6 @@ class CRUSTClassifier(NeuralNetClassifier):
 
     # -- prediction -----------------------------------------------------------------------
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the predicted labels.
-
-        Parameters
-        ----------
-        X : input data
-            As in `fit`.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Of the kind of the labels given to fit. After `load_params` alone, which restores
-            no classes, the columns of the module's output.
-        """
-        codes = super().predict(X)
-        codec = getattr(self, "codec_", None)
-        return codes if codec is None else codec.decode(codes)
-
     def trim_for_prediction(self) -> None:
         """Remove what prediction does not need, as in skorch: the last selector, and its data, too.
 
@@ -894,31 +773,12 @@ class CRUSTClassifier(NeuralNetClassifier):
         if hasattr(self, "selector_"):
             del self.selector_
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
 
 def _row_shape(X: Any) -> tuple[int, ...]:
     if not is_dataset(X):
         return getattr(X, "shape", (0,))[1:]
     item = X[0]
     return tuple(getattr(item[0] if isinstance(item, tuple | list) else item, "shape", ()))
-
-
-def _match_precision(x: Any, module: Any) -> Any:
-    """Bring float64, scikit-learn's habit, to the precision of the module's weights."""
-    if isinstance(x, Mapping):
-        return {key: _match_precision(value, module) for key, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [_match_precision(value, module) for value in x]
-    x = torch.as_tensor(x) if isinstance(x, np.ndarray) else x
-    if torch.is_tensor(x) and x.dtype == torch.float64 and isinstance(module, nn.Module):
-        weight = next(module.parameters(), None)
-        if weight is not None and weight.is_floating_point():
-            return x.to(weight.dtype)
-    return x
 
 
 @contextmanager

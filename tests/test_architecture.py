@@ -34,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "label_quality": {"held_out"},
     "settings": set(),
     "audit": {"labels"},
+    "labelled_net": {"labels", "coreset_dataset"},
     "reselection": {"gradients", "coreset_dataset", "label_quality"},
     "classifier": {
         "strategies",
@@ -41,6 +42,7 @@ ARROWS: dict[str, set[str]] = {
         "gradients",
         "coreset_dataset",
         "label_quality",
+        "labelled_net",
         "labels",
         "reselection",
     },
@@ -52,6 +54,7 @@ ARROWS: dict[str, set[str]] = {
 TORCH = {"torch", "torchvision", "skorch", "accelerate"}
 TORCH_ROOMS = {
     "classifier",
+    "labelled_net",
     "reselection",
     "gradients",
     "coreset_dataset",
