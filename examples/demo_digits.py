@@ -5,7 +5,7 @@
 prints one line per training run, then a table, and writes ``docs/_static/demo_digits.png``. Every
 method has the same network, optimizer, epochs, batch size, seeds and wrong labels. All settings
 were fixed before any test accuracy was looked at; epochs are as many as plain training needs to
-learn the wrong labels by heart. Takes about a minute on two cores, without a GPU.
+learn the wrong labels by heart. Takes one or two minutes on two cores, without a GPU.
 """
 
 import os

@@ -12,9 +12,9 @@ from ._low_rank import row_norms, scale_rows
 class SmallestNorm(BaseStrategy):
     """Choose the rows of smallest norm.
 
-    Of gradients at the logits, the norm |p - y| is the EL2N score [1]_, which goes with the loss:
-    to keep its smallest is the rule of small-loss methods such as Co-teaching [2]_. Ties go to the
-    lowest index.
+    Of gradients at the logits, the norm ``|p - y|`` is the EL2N score [1]_, which goes with the
+    loss: to keep its smallest is the rule of small-loss methods such as Co-teaching [2]_. Ties go
+    to the lowest index.
 
     Parameters
     ----------
