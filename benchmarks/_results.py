@@ -2,6 +2,8 @@
 
 import csv
 
+from joblib import Parallel, delayed
+
 
 class Results(dict):
     """What was measured, by the tuple of strings that names the run; appended to the file at once.
@@ -32,3 +34,14 @@ class Results(dict):
             if is_new:
                 writer.writerow(self.key + self.measures)
             writer.writerow([*key, *(f"{measured[name]:.5g}" for name in self.measures)])
+
+    def fill(self, keys, function, n_jobs):
+        """Add ``function(*key)`` for every key that is missing, in parallel processes."""
+        todo = [key for key in keys if key not in self]
+        found = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(function)(*key) for key in todo
+        )
+        for i, (key, measured) in enumerate(zip(todo, found, strict=True), start=1):
+            self.add(key, measured)
+            first = measured[self.measures[0]]
+            print(f"{i:4} of {len(todo)}  {' / '.join(key):60} {first:7.3f}", flush=True)

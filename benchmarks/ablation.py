@@ -9,6 +9,7 @@ into `crust_sklearn.label_quality`.
 
 import argparse
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
 from unittest.mock import patch
@@ -17,7 +18,6 @@ import numpy as np
 import robustness
 from _results import Results
 from _sets import TABLES
-from joblib import Parallel, delayed
 from robustness import KEY, MEASURES, get_accuracy
 
 from crust_sklearn import label_quality
@@ -122,18 +122,8 @@ def main():
     if not args.report:
         if args.tables is None:
             parser.error("give --tables, or --report to read the CSV file alone")
-        todo = [
-            key
-            for seed, name, change in product(args.seeds, args.sets, CHANGES)
-            if (key := (name, change, str(seed))) not in results
-        ]
-        found = Parallel(n_jobs=args.jobs, return_as="generator")(
-            delayed(run)(name, change, int(seed), args.tables) for name, change, seed in todo
-        )
-        for i, (key, measured) in enumerate(zip(todo, found, strict=True), start=1):
-            results.add(key, measured)
-            accuracy = 100 * measured["test_accuracy"]
-            print(f"{i:4} of {len(todo)}  {' / '.join(key):70} {accuracy:5.1f}", flush=True)
+        keys = ((n, c, str(s)) for s, n, c in product(args.seeds, args.sets, CHANGES))
+        results.fill(keys, partial(run, tables=args.tables), args.jobs)
     print_report(results)
 
 

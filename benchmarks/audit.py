@@ -14,6 +14,7 @@ row of the CSV file.
 import argparse
 import time
 import warnings
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +22,6 @@ import numpy as np
 import torch
 from _results import Results
 from _sets import TABLES, get_kind, load
-from joblib import Parallel, delayed
 from robustness import add_sizes, make_common
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -60,6 +60,7 @@ def score_cleanlab(options, data, seed):
 def run(name, method, seed, tables):
     """Return what was measured, in one thread."""
     torch.set_num_threads(1)
+    seed = int(seed)
     warnings.filterwarnings("ignore")  # of folds without rare classes
     data = load(name, tables, None, seed)
     start = time.perf_counter()
@@ -120,17 +121,8 @@ def main():
     if not args.report:
         if args.tables is None:
             parser.error("give --tables, or --report to read the CSV file alone")
-        todo = [
-            key
-            for seed, name, method in product(args.seeds, args.sets, METHODS)
-            if (key := (name, method, str(seed))) not in results
-        ]
-        found = Parallel(n_jobs=args.jobs, return_as="generator")(
-            delayed(run)(name, method, int(seed), args.tables) for name, method, seed in todo
-        )
-        for i, (key, measured) in enumerate(zip(todo, found, strict=True), start=1):
-            results.add(key, measured)
-            print(f"{i:4} of {len(todo)}  {' / '.join(key):50} {measured['auroc']:.3f}", flush=True)
+        keys = ((n, m, str(s)) for s, n, m in product(args.seeds, args.sets, METHODS))
+        results.fill(keys, partial(run, tables=args.tables), args.jobs)
     print_report(results)
 
 

@@ -14,7 +14,6 @@ was tuned on test accuracy, and the accuracy reported is that of the last epoch.
 """
 
 import argparse
-import csv
 import pickle
 import time
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _results import Results
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
@@ -228,28 +228,6 @@ KEY = ("setting", "noise", "rate", "method", "seed")
 MEASURES = ("test_accuracy", "given_labels_fitted", "clean_fraction", "base_rate", "seconds")
 
 
-def read_results(path):
-    """Return the finished runs: what was measured by (setting, noise, rate, method, seed)."""
-    if not path.exists():
-        return {}
-    with open(path, newline="") as file:
-        return {
-            tuple(row[name] for name in KEY): {name: float(row[name]) for name in MEASURES}
-            for row in csv.DictReader(file)
-        }
-
-
-def append_result(path, key, measured):
-    """Write one run at the end of the CSV file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()
-    with open(path, "a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(KEY + MEASURES)
-        writer.writerow([*key, *(f"{measured[name]:.5g}" for name in MEASURES)])
-
-
 def find_twin(method):
     """Return the method before this one that has the same settings, or None."""
     if METHODS[method] is None:
@@ -356,7 +334,7 @@ def main():
     setting = SETTINGS[args.setting]
     X, y, *test = load_images(args.data)
     human = load_human_labels(args.data, y) if "human" in args.noise else None
-    results = read_results(args.csv)
+    results = Results(args.csv, KEY, MEASURES)
     methods = [method for method in args.methods if find_twin(method) not in args.methods]
     todo = [(s, n, m) for s in args.seeds for n in args.noise for m in methods]
     for i, (seed, noise, method) in enumerate(todo, start=1):
@@ -373,8 +351,7 @@ def main():
             rate=float(key[2] or 0),
             seed=seed,
         )
-        results[key] = run(method, setting, data, test, seed, args.device)
-        append_result(args.csv, key, results[key])
+        results.add(key, run(method, setting, data, test, seed, args.device))
         print(
             f"{i:3} of {len(todo)}  seed {seed}  {noise:10}  {method:9}  test accuracy "
             f"{results[key]['test_accuracy']:6.1%}  {time.perf_counter() - start:5.0f} s",

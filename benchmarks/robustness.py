@@ -17,6 +17,7 @@ published default, the same on all sets. The accuracy is that of the last epoch,
 import argparse
 import time
 import warnings
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from _yardsticks import (
     Indexed,
     SmallLoss,
 )
-from joblib import Parallel, delayed
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
 from torch import nn
@@ -42,6 +42,7 @@ from crust_sklearn.modules import MLP, SmallCNN
 from crust_sklearn.settings import PAPER, REFERENCE
 
 HERE = Path(__file__).resolve().parent
+CSV = HERE / "results" / "robustness.csv"
 FIGURE = HERE.parent / "docs" / "_static" / "robustness.png"
 KEY = ("set", "method", "seed")
 MEASURES = ("test_accuracy", "clean_fraction", "clean_recall", "base_rate", "seconds")
@@ -149,6 +150,7 @@ def get_kept(method, net, data):
 def run(name, method, seed, tables, images):
     """Train once, in one thread, and return what was measured."""
     torch.set_num_threads(1)
+    seed = int(seed)
     warnings.filterwarnings("ignore")  # of cleanlab, about rare classes
     data = load(name, tables, images, seed)
     start = time.perf_counter()
@@ -294,7 +296,7 @@ def parse_args():
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, metavar="METHOD")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--csv", type=Path, default=HERE / "results" / "robustness.csv")
+    parser.add_argument("--csv", type=Path, default=CSV)
     parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
     known = (TABLES if args.tables else ()) + (IMAGES if args.images else ())
@@ -308,24 +310,15 @@ def main():
     args = parse_args()
     results = Results(args.csv, KEY, MEASURES)
     if not args.report:
-        todo = [
-            key
-            for seed, name, method in product(args.seeds, args.sets, args.methods)
-            if (key := (name, method, str(seed))) not in results
-        ]
-        found = Parallel(n_jobs=args.jobs, return_as="generator")(
-            delayed(run)(name, method, int(seed), args.tables, args.images)
-            for name, method, seed in todo
-        )
-        for i, (key, measured) in enumerate(zip(todo, found, strict=True), start=1):
-            results.add(key, measured)
-            accuracy = 100 * measured["test_accuracy"]
-            print(f"{i:4} of {len(todo)}  {' / '.join(key):50} {accuracy:5.1f}", flush=True)
+        keys = ((n, m, str(s)) for s, n, m in product(args.seeds, args.sets, args.methods))
+        places = {"tables": args.tables, "images": args.images}
+        results.fill(keys, partial(run, **places), args.jobs)
     names = [n for n in TABLES + IMAGES if any(key[0] == n for key in results)]
     methods = [m for m in METHODS if any(key[1] == m for key in results)]
     print_accuracies(results, names, methods)
     print_summary(results, names, methods)
-    draw(results, names, methods, FIGURE)
+    if args.csv == CSV:
+        draw(results, names, methods, FIGURE)
 
 
 if __name__ == "__main__":

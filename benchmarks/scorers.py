@@ -17,6 +17,7 @@ and the regret: how many points the size of the best score is under the best siz
 
 import argparse
 import warnings
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -24,7 +25,6 @@ import numpy as np
 import torch
 from _results import Results
 from _sets import TABLES, get_kind, load
-from joblib import Parallel, delayed
 from robustness import make_common
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score
@@ -77,6 +77,7 @@ def score_size(name, size, seed, data, folds, matrix, trusted):
 def run(name, seed, tables):
     """Return rank correlation and regret of every score, in one thread."""
     torch.set_num_threads(1)
+    seed = int(seed)
     warnings.filterwarnings("ignore")  # of folds without rare classes
     data = load(name, tables, None, seed)
     trusted = np.random.default_rng(seed).random(len(data.given)) < 0.1
@@ -136,17 +137,8 @@ def main():
     if not args.report:
         if args.tables is None:
             parser.error("give --tables, or --report to read the CSV file alone")
-        todo = [
-            key
-            for seed, name in product(args.seeds, args.sets)
-            if (key := (name, str(seed))) not in results
-        ]
-        found = Parallel(n_jobs=args.jobs, return_as="generator")(
-            delayed(run)(name, int(seed), args.tables) for name, seed in todo
-        )
-        for i, (key, measured) in enumerate(zip(todo, found, strict=True), start=1):
-            results.add(key, measured)
-            print(f"{i:4} of {len(todo)}  {' / '.join(key)}", flush=True)
+        keys = ((n, str(s)) for s, n in product(args.seeds, args.sets))
+        results.fill(keys, partial(run, tables=args.tables), args.jobs)
     print_report(results)
 
 
