@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import torch
+from numpy.random import RandomState
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 
@@ -49,7 +50,7 @@ def train_on_digits(seed, n_rows=None, hidden_sizes=(256, 128)):
     The labels are what ``make_label_noise`` returns: `y` as given, and `is_wrong`.
     """
     X, y = make_digits(n_rows, seed)
-    noisy = make_label_noise(y, "symmetric", 0.4, random_state=seed)
+    noisy = make_label_noise(y, "symmetric", 0.4, random_state=RandomState(seed))
     torch.manual_seed(seed)
     net = NeuralNetClassifier(
         MLP,
@@ -71,7 +72,7 @@ def train_on_cifar(folder, n_features=64):
         X.append(np.asarray(batch[b"data"], np.float32).reshape(-1, 3, 32, 32) / 255 - 0.5)
         y.append(batch[b"labels"])
     X, y = np.concatenate(X), np.concatenate(y)
-    noisy = make_label_noise(y, "symmetric", 0.5, random_state=0)
+    noisy = make_label_noise(y, "symmetric", 0.5, random_state=RandomState(0))
     torch.manual_seed(0)
     net = NeuralNetClassifier(
         SmallCNN, module__width=n_features // 4, max_epochs=2, batch_size=128, **COMMON

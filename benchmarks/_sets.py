@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from numpy.random import RandomState
 from sklearn.model_selection import train_test_split
 
 from crust_sklearn import make_label_noise
@@ -21,7 +22,7 @@ NOISES = {
     "asymmetric 40%": ("asymmetric", 0.4),
     "instance 40%": ("instance", 0.4),
 }
-IMAGES = ("cifar10 human", "cifar10 symmetric 50%", "cifar10 asymmetric 40%")
+IMAGES = ("cifar10 human", "cifar10 symmetric 50%", "cifar10 asymmetric 40%", "cifar10 clean")
 N_IMAGES = 8_000
 TABLES = (*HUMAN, *WEAK, *(f"{name} {noise}" for name in CLEAN for noise in NOISES))
 
@@ -76,7 +77,7 @@ def add_noise(X, y, noise, seed, **options):
     if noise is None:
         return y
     kind, rate = noise
-    return make_label_noise(y, kind, rate, X=X, random_state=seed, **options).y
+    return make_label_noise(y, kind, rate, X=X, random_state=RandomState(seed), **options).y
 
 
 def load_images(folder, noise, seed):

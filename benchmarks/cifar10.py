@@ -159,16 +159,14 @@ def draw_training_rows(X, y, human, *, n_images, noise, rate, seed):
     rows = np.arange(len(y))
     if n_images < len(y):
         rows, _ = train_test_split(rows, train_size=n_images, stratify=y, random_state=seed)
-    true = y[rows]
+    true, rng = y[rows], np.random.RandomState(seed)
     if noise == "human":
         given = human[rows]
     elif noise == "symmetric":
-        given = make_label_noise(true, "symmetric", rate, random_state=seed).y
+        given = make_label_noise(true, "symmetric", rate, random_state=rng).y
     else:
         # Of the five classes that are taken for another one, `rate` of the rows.
-        given = make_label_noise(
-            true, "asymmetric", rate, transition="cifar10", random_state=seed
-        ).y
+        given = make_label_noise(true, "asymmetric", rate, transition="cifar10", random_state=rng).y
     return X[rows], given, given == true
 
 

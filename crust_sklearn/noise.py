@@ -1,6 +1,7 @@
 """Wrong labels made on purpose, to measure how a method copes with them."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,10 @@ _TRANSITIONS = ("next", "cifar10")
 _CIFAR10_TARGETS = np.array([0, 1, 0, 5, 7, 3, 6, 7, 8, 1])
 
 _INSTANCE_RATE_STD = 0.1
+
+# Mixed with an integer seed: the bare one would draw the very rows that a stratified split of the
+# same seed puts aside.
+_STREAM = 0x6E6F6973
 
 _Codes = NDArray[np.intp]
 
@@ -90,7 +95,8 @@ def make_label_noise(
         Features, for ``kind="instance"`` only, ignored otherwise. Their scale matters: the larger
         the features, the more surely a row's wrong class follows from them.
     random_state : int, RandomState instance or None, default=None
-        Seed of the noise. None draws from numpy's global generator; nothing else touches it.
+        Seed of the noise. None draws from numpy's global generator; nothing else touches it. An
+        integer starts a stream of its own: the noise is independent of a split with the same seed.
 
     Returns
     -------
@@ -131,7 +137,7 @@ def make_label_noise(
     """
     check_choice("kind", kind, _KINDS)
     classes, codes = _encode(y)
-    rng = check_random_state(random_state)
+    rng = _get_generator(random_state)
     if kind != "asymmetric" and transition is not None:
         raise ValueError(f"transition is for kind='asymmetric', not for kind={kind!r}.")
 
@@ -145,6 +151,13 @@ def make_label_noise(
 
     is_wrong = noisy != codes
     return NoisyLabels(_decode(y, codes, noisy), is_wrong, float(is_wrong.mean()))
+
+
+def _get_generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    rng = check_random_state(random_state)
+    if isinstance(random_state, Integral):
+        return np.random.RandomState([int(random_state), _STREAM])
+    return rng
 
 
 def _flip_symmetric(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from crust_sklearn.noise import NoisyLabels, make_label_noise
 
@@ -71,10 +72,30 @@ def test_keeps_to_the_rate_overall_and_in_each_class(counts, rate, kind, seed):
 def test_same_seed_same_labels(seed, kind):
     y = LABELS["ints"]
     first = make_label_noise(y, kind, 0.5, X=X, random_state=seed)
-    again = make_label_noise(y, kind, 0.5, X=X, random_state=np.random.RandomState(seed))
+    again = make_label_noise(y, kind, 0.5, X=X, random_state=seed)
     other = make_label_noise(y, kind, 0.5, X=X, random_state=seed + 1)
     np.testing.assert_array_equal(first.y, again.y)
     assert (first.y != other.y).any()
+    drawn, again = (
+        make_label_noise(y, kind, 0.5, X=X, random_state=np.random.RandomState(seed)).y
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(drawn, again)
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+@pytest.mark.parametrize("kind", ["symmetric", "asymmetric"])
+def test_noise_is_independent_of_a_split_of_the_same_seed(kind, stratify):
+    y = np.repeat(np.arange(5), 400)
+    rates = []
+    for seed in range(5):
+        is_wrong = make_label_noise(y, kind, 0.4, random_state=seed).is_wrong
+        train, _ = train_test_split(
+            np.arange(len(y)), stratify=y if stratify else None, random_state=seed
+        )
+        rates.append(is_wrong[train].mean())
+    # The standard deviation of the share of wrong labels in 1500 of 2000 rows is 0.006.
+    np.testing.assert_allclose(rates, 0.4, atol=0.03)
 
 
 @pytest.mark.parametrize("kind", ["symmetric", "asymmetric", "instance"])
