@@ -46,6 +46,15 @@ def count_rows_alike(quality):
     return quality.weights * quality.is_trusted
 
 
+def trust_from(ratio):
+    """Return what asks the same of all labels: a share of the best label's prediction."""
+
+    def get_min_ratios(predictions, codes, sample_weight):
+        return np.full((predictions.shape[1],) * 2, ratio)
+
+    return get_min_ratios
+
+
 # What CRUSTClassifier is given, and what is changed inside.
 CHANGES = {
     "default": ({}, {}),
@@ -62,17 +71,19 @@ CHANGES = {
     "a selection in every epoch": ({"reselect_every": 1}, {}),
     "ridge regression on all rows": ({}, {"_balanced_weights": count_all_rows}),
     "classes not balanced": ({}, {"_balanced_weights": count_rows_alike}),
-    "labels trusted from 0.7 of the best": ({}, {"MIN_RATIO": 0.7}),
-    "labels trusted if the best": ({}, {"MIN_RATIO": 1.0}),
+    "labels trusted from 0.5 of the best": ({}, {"get_min_ratios": trust_from(0.5)}),
+    "labels trusted from 0.85 of the best": ({}, {"get_min_ratios": trust_from(0.85)}),
+    "labels trusted if the best": ({}, {"get_min_ratios": trust_from(1.0)}),
+    "ratios of uncalibrated predictions": ({}, {"_get_sharpness": lambda *_: 1.0}),
     "also under 10 % of wrong labels": ({}, {"MIN_NOISE": 0.0}),
 }
 
 
 @contextmanager
 def changed(inside):
-    """Change constants of label_quality, or methods of LabelQuality."""
+    """Change methods of LabelQuality, or constants and functions of label_quality."""
     patches = [
-        patch.object(label_quality if name.isupper() else LabelQuality, name, value)
+        patch.object(LabelQuality if hasattr(LabelQuality, name) else label_quality, name, value)
         for name, value in inside.items()
     ]
     for one in patches:

@@ -15,6 +15,7 @@ published default, the same on all sets. The accuracy is that of the last epoch,
 """
 
 import argparse
+import sys
 import time
 import warnings
 from functools import partial
@@ -193,7 +194,7 @@ def get_gap_closed(results, name, method):
 
 def print_accuracies(results, names, methods):
     """Print the test accuracy of every set and method."""
-    print("\n| set | wrong |" + " | ".join(methods) + " |\n|---|--:|" + "--:|" * len(methods))
+    print("\n| set | wrong | " + " | ".join(methods) + " |\n|---|--:|" + "--:|" * len(methods))
     for name in names:
         cells = []
         for method in methods:
@@ -206,8 +207,15 @@ def print_accuracies(results, names, methods):
 
 def get_pooled_gap(results, names, method):
     """Return the same for some sets together: a set with a small gap counts little."""
+    if not names:
+        return np.nan
     gains = [compare(results, n, method, "plain") for n in names]
     return np.sum(gains) / np.sum([compare(results, n, "oracle", "plain") for n in names])
+
+
+def show(value, form):
+    """Return a number as text, and nothing for what was not run."""
+    return "" if np.isnan(value) else format(value, form)
 
 
 def print_summary(results, names, methods):
@@ -215,29 +223,27 @@ def print_summary(results, names, methods):
     kinds = {kind: [n for n in names if get_kind(n) == kind] for kind in KINDS}
     noisy = kinds["human"] + kinds["injected"]
     print(
-        "\nGap closed, of human and injected noise: mean of the sets' shares, and the share of "
-        "all sets' points together. Gains over plain in points.\n\n"
-        "| method | gap closed: mean | pooled | human | injected | weak rules: gain "
+        "\n| method | gap closed: mean | pooled | human | injected | weak rules: gain "
         "| clean: gain | worst set: gain | clean fraction | recall | time |\n"
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     )
     for method in methods:
         gaps = [
-            np.mean([get_gap_closed(results, n, method) for n in noisy]),
+            np.mean([get_gap_closed(results, n, method) for n in noisy] or np.nan),
             *(get_pooled_gap(results, some, method) for some in (noisy, kinds["human"])),
             get_pooled_gap(results, kinds["injected"], method),
         ]
         gains = {n: compare(results, n, method, "plain") for n in names}
-        weak, clean = (np.mean([gains[n] for n in kinds[k]]) for k in ("weak", "clean"))
-        worst = min(names, key=lambda n: gains[n])
+        weak, clean = (np.mean([gains[n] for n in kinds[k]] or np.nan) for k in ("weak", "clean"))
+        worst = min((n for n in names if not np.isnan(gains[n])), key=lambda n: gains[n])
         runs = [m for key, m in results.items() if key[1] == method and key[0] in noisy]
         fraction, recall = (
             np.mean([m[what] for m in runs]) for what in ("clean_fraction", "clean_recall")
         )
         print(
-            f"| {method} | {' | '.join(f'{gap:.0%}' for gap in gaps)} | {weak:+.1f} "
-            f"| {clean:+.1f} | {gains[worst]:+.1f} ({worst}) | {fraction:.1%} | {recall:.1%} "
-            f"| {get_time(results, method):.2f} |"
+            f"| {method} | {' | '.join(show(gap, '.0%') for gap in gaps)} "
+            f"| {show(weak, '+.1f')} | {show(clean, '+.1f')} | {gains[worst]:+.1f} ({worst}) "
+            f"| {fraction:.1%} | {recall:.1%} | {get_time(results, method):.2f} |"
         )
 
 
@@ -280,7 +286,7 @@ def draw(results, names, methods, path):
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=5, frameon=False)
     figure.savefig(path, dpi=110)
-    print(f"\n{path.relative_to(HERE.parent)}")
+    print(path.relative_to(HERE.parent), file=sys.stderr)
 
 
 # -- the command ------------------------------------------------------------------------------
@@ -315,8 +321,8 @@ def main():
         results.fill(keys, partial(run, **places), args.jobs)
     names = [n for n in TABLES + IMAGES if any(key[0] == n for key in results)]
     methods = [m for m in METHODS if any(key[1] == m for key in results)]
-    print_accuracies(results, names, methods)
     print_summary(results, names, methods)
+    print_accuracies(results, names, methods)
     if args.csv == CSV:
         draw(results, names, methods, FIGURE)
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from .held_out import leave_one_out_predictions
 
 # More features than this are projected: the leave-one-out predictions take n d^2 + d^3 operations.
 MAX_FEATURES = 512
-# A label is trusted if it gets this share of the best label's prediction.
-MIN_RATIO = 0.85
+# A label is trusted if it gets this share of the best label's prediction, or less where such labels
+# are seldom wrong.
+MAX_RATIO = 0.85
+# How near to the best label, from 1 (what a wrong label gets) to 0 (as much as the best).
+POWER = 0.25
+# The share of the rows predicted as a class, the surest, that show what becomes of its labels.
+ANCHORS = 0.5
 # With fewer wrong labels than this, leaving out hard rows costs more than it saves.
 MIN_NOISE = 0.1
 
@@ -37,10 +44,13 @@ class LabelQuality:
         The predictions of the last selection, of sum one in each row.
     average : ndarray of shape (n_rows, n_classes), dtype float64
         Their average over the selections.
+    ratios : ndarray of shape (n_classes, n_classes), dtype float64
+        What share of the best label's prediction (rows) a given label (columns) must get, see
+        `get_min_ratios`. From the first selection, when no label has been memorized yet.
     is_trusted : ndarray of shape (n_rows,), dtype bool
-        The rows to learn from: those whose label gets at least 0.85 of the best label's last
-        prediction; all of them, as long as no selection has found 10 % of the labels to be
-        wrong. At least one of each class.
+        The rows to learn from: those whose label gets that share in the last predictions; all of
+        them, as long as no selection has found 10 % of the labels to be wrong. At least one of
+        each class.
 
     References
     ----------
@@ -55,6 +65,7 @@ class LabelQuality:
         self.average = np.zeros((len(codes), n_classes))
         self.n_updates = 0
         self.highest_rate = 0.0
+        self.ratios = np.zeros((n_classes, n_classes))
         self.set_weights(sample_weight)
 
     def set_weights(self, sample_weight: np.ndarray | None) -> None:
@@ -82,6 +93,8 @@ class LabelQuality:
         found = np.maximum(found, 1e-4)
         found /= found.sum(axis=1, keepdims=True)
         self.last = found
+        if self.n_updates == 0:
+            self.ratios = get_min_ratios(found, self.codes, self.weights)
         self.n_updates += 1
         self.average += (found - self.average) / self.n_updates
         self.highest_rate = max(self.highest_rate, self._get_rate(found))
@@ -90,13 +103,16 @@ class LabelQuality:
     def _find_trusted(self) -> np.ndarray:
         if self.highest_rate < MIN_NOISE:
             return np.ones(len(self.codes), dtype=bool)
-        own = self._get_own(self.last)
-        is_trusted = own >= MIN_RATIO * self.last.max(axis=1)
+        own, is_trusted = self._get_own(self.last), self._reaches_ratio()
         for code in np.flatnonzero(np.bincount(self.codes[~is_trusted])):
             rows = np.flatnonzero((self.codes == code) & (self.weights > 0))
             if len(rows) and not is_trusted[rows].any():
                 is_trusted[rows[own[rows].argmax()]] = True
         return is_trusted
+
+    def _reaches_ratio(self) -> np.ndarray:
+        best = self.last.argmax(axis=1)
+        return self._get_own(self.last) >= self.ratios[best, self.codes] * self.last.max(axis=1)
 
     def _balanced_weights(self) -> np.ndarray:
         """Return weights of the trusted rows, of the same sum in every class."""
@@ -129,8 +145,8 @@ class LabelQuality:
 
     @property
     def noise_rate(self) -> float:
-        """The share of the rows (by weight) for which another label is suggested."""
-        return self._get_rate(self.average)
+        """The share of the rows (by weight) whose label got less than `ratios` ask for, at last."""
+        return float(np.average(~self._reaches_ratio(), weights=self.weights))
 
     @property
     def scores(self) -> np.ndarray:
@@ -142,3 +158,75 @@ class LabelQuality:
         others[np.arange(len(self.codes)), self.codes] = -np.inf
         margin = self._get_own(predictions) - others.max(axis=1)
         return np.clip(0.5 + margin / 2.0, 0.0, 1.0)
+
+
+def get_min_ratios(
+    predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray
+) -> np.ndarray:
+    """Return the share of the best label's prediction from which on a given label is trusted.
+
+    Among rows of class `p`, a share `T[p, g]` is labelled `g`. Predictions of the given labels
+    tend to `T[p]` there: a wrong label `g` gets ``T[p, g] / T[p, p]`` of what `p` gets, and a label
+    that gets more than that is the more likely to be right. `T` is read off the rows that are
+    surely predicted, so-called anchor points [1]_: a network that has not learnt the classes yet
+    does not make the labels look worse than they are.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_rows, n_classes)
+        Positive, of sum one in each row, each made without the row's label.
+    codes : ndarray of shape (n_rows,), dtype int64
+        The given labels as 0..n_classes-1.
+    sample_weight : ndarray of shape (n_rows,)
+        What each row counts, 1 on average.
+
+    Returns
+    -------
+    ratios : ndarray of shape (n_classes, n_classes)
+        Rows are the class predicted, columns the label given: the fourth root of what a wrong
+        label gets, at most 0.85; 1 on the diagonal. The root is taken of calibrated predictions:
+        those that are too unsure (powers above one would predict the labels better) ask for more.
+
+    References
+    ----------
+    .. [1] Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: a
+       Loss Correction Approach", CVPR 2017, section 4.
+
+    Examples
+    --------
+    A third of the second class is labelled 0, and none of the first class is labelled 1:
+
+    >>> import numpy as np
+    >>> from crust_sklearn.label_quality import get_min_ratios
+    >>> predictions = np.repeat([[0.98, 0.02], [0.33, 0.67]], 300, axis=0)
+    >>> codes = np.repeat([0, 0, 1], [300, 100, 200])
+    >>> get_min_ratios(predictions, codes, np.ones(600)).round(2)
+    array([[1.  , 0.32],
+           [0.85, 1.  ]])
+    """
+    n_classes = predictions.shape[1]
+    best = predictions.argmax(axis=1)
+    transition = np.eye(n_classes)
+    for code in np.unique(best):
+        rows = np.flatnonzero(best == code)
+        n_anchors = max(10, int(ANCHORS * len(rows)))
+        anchors = rows[np.argsort(-predictions[rows, code], kind="stable")[:n_anchors]]
+        # Half a row more of each label, so that what was not seen is not held to be impossible.
+        counts = np.bincount(codes[anchors], sample_weight[anchors], minlength=n_classes)
+        transition[code] = counts + 0.5
+    shares = transition / transition.diagonal()[:, None]
+    power = POWER / max(1.0, _get_sharpness(predictions, codes, sample_weight))
+    ratios = np.minimum(shares**power, MAX_RATIO)
+    np.fill_diagonal(ratios, 1.0)
+    return ratios
+
+
+def _get_sharpness(predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray) -> float:
+    """Return the power of the predictions that makes the given labels likeliest."""
+    logs = np.log(predictions)
+    own = sample_weight @ logs[np.arange(len(codes)), codes]
+
+    def cross_entropy(power: float) -> float:
+        return float(sample_weight @ logsumexp(power * logs, axis=1) - power * own)
+
+    return float(minimize_scalar(cross_entropy, bounds=(0.5, 4.0), method="bounded").x)
