@@ -54,6 +54,7 @@ SELECTED = (
     "coreset_indices_",
     "coreset_weights_",
     "coreset_assignment_",
+    "coreset_history_",
     "label_quality_",
     "suggested_labels_",
     "noise_rate_",
@@ -107,7 +108,8 @@ class CRUSTClassifier(LabelledNet):
         where q is predicted without the row itself (see the notes). Taken in eval mode.
     gradient_layer : str or None, default=None
         Name of the last linear layer, as in ``module.named_modules()``. None: found by
-        tracing which one produces the module's output.
+        tracing which one produces the module's output. Where none does, "leave_one_out" and
+        the label quality take the logits for features.
     group_by : {"prediction", "label"} or None, default="label"
         Rows are chosen within each predicted class, within each given label, or at once.
     coreset_weight : {"cluster", "uniform"}, default="uniform"
@@ -144,6 +146,9 @@ class CRUSTClassifier(LabelledNet):
     coreset_assignment_ : ndarray of shape (n_samples,), dtype int64
         For every row of X the position of its medoid in `coreset_indices_`; -1 if it has
         none: a row of the validation split, or of weight zero.
+    coreset_history_ : CoresetHistory
+        The rows that each selection chose; ``len()``, `epochs` and `get_indices` tell which.
+        :class:`~crust_sklearn.inspection.CoresetDisplay` makes a figure of it.
     label_quality_ : ndarray of shape (n_samples,), dtype float64
         How well each given label agrees with the other rows, in [0, 1]: below 0.5, another label
         does better. NaN for the rows of a validation split.
@@ -151,7 +156,7 @@ class CRUSTClassifier(LabelledNet):
     suggested_labels_ : ndarray of shape (n_samples,)
         The label that agrees best with the other rows; the given one if none does better.
     noise_rate_ : float
-        The share of the training rows whose suggested label is not the given one.
+        The share of the training labels that the last selection did not trust.
     classes_ : ndarray of shape (n_classes,)
         The class labels.
     n_features_in_ : int
@@ -186,10 +191,12 @@ class CRUSTClassifier(LabelledNet):
     "leave_one_out" and "auto": with h_i the inputs of the last linear layer, a ridge regression of
     the labels on h is fitted to the rows that are trusted so far, each class with the same total
     weight. What it predicts for a row without that row follows from its leverage score, in closed
-    form. A label is trusted if it gets at least 0.85 of what the best label gets. As long as no
-    selection has found 10 % of the labels to be wrong, "auto" keeps all rows: with so few, leaving
-    out the rows that are hard costs more than it saves. `label_quality_`, `suggested_labels_` and
-    `noise_rate_` go by the average of these predictions over the selections.
+    form. A label is trusted if it gets enough of what the best label gets: the fourth root of what
+    a wrong label gets, and at most 0.85. What a wrong label gets is read off the rows of which the
+    first selection is sure, for each pair of labels. As long as no selection has found another
+    label better for 10 % of the rows, "auto" keeps all rows: with so few wrong labels, leaving out
+    the rows that are hard costs more than it saves. `label_quality_` and `suggested_labels_` go by
+    the average of these predictions over the selections.
 
     Safe to override besides skorch's own ``get_*`` methods: `get_selection_dataset`, where
     the dataset of the training rows augments.
@@ -598,6 +605,17 @@ class CRUSTClassifier(LabelledNet):
 
     # -- training -------------------------------------------------------------------------
 
+    def initialize_history(self) -> CRUSTClassifier:
+        """Initialize the history of the epochs, and that of the coresets.
+
+        Returns
+        -------
+        self : CRUSTClassifier
+        """
+        super().initialize_history()
+        self.__dict__.pop("coreset_history_", None)
+        return self
+
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the callbacks, which see labels as they were given.
 
@@ -770,8 +788,8 @@ class CRUSTClassifier(LabelledNet):
         """
         super().trim_for_prediction()
         self.label_quality_average_ = None
-        if hasattr(self, "selector_"):
-            del self.selector_
+        for name in ("selector_", "coreset_history_"):
+            self.__dict__.pop(name, None)
 
 
 def _row_shape(X: Any) -> tuple[int, ...]:

@@ -15,12 +15,13 @@ from skorch.utils import is_dataset
 from torch import nn
 from torch.utils.data import Subset
 
+from ._doc_link import DocLinkMixin
 from ._inputs import check_finite, get_parameters, is_tensor, takes_names
 from .coreset_dataset import RelabelledDataset, read_labels, with_labels
 from .labels import LabelCodec, check_labels
 
 
-class LabelledNet(NeuralNetClassifier):
+class LabelledNet(DocLinkMixin, NeuralNetClassifier):
     """A skorch classifier for labels of any kind, and for rows of any kind of array.
 
     Labels are codes 0..n_classes-1 inside, and what was given outside: in predictions, scores and

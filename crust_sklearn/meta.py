@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ._doc_link import DocLinkMixin
 from .selector import CoresetSelector
 
 
@@ -27,7 +28,7 @@ def _estimator_has(name: str) -> Any:
     return check
 
 
-class CoresetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class CoresetClassifier(DocLinkMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Fit a classifier on the weighted coreset of its training data.
 
     The rows are chosen in the space of X itself, once, before the fit. This is the form that

@@ -24,6 +24,7 @@ from .coreset_dataset import (
     innermost,
     read_labels,
 )
+from .coreset_history import CoresetHistory
 from .gradients import GradientProxy
 from .label_quality import LabelQuality
 
@@ -182,12 +183,15 @@ class Reselection:
         iterator = self._make_iterator(positions, weights, **mixing)
         assignment = np.full(self.n_rows, -1, np.int64)
         assignment[self.rows] = clusters
+        if not hasattr(net, "coreset_history_"):
+            net.coreset_history_ = CoresetHistory()
         # All at once, so that an interrupt leaves either the old coreset or the new one.
         self._coreset_iterator = iterator
         net.selector_ = selector
         net.coreset_indices_ = self.rows[positions]
         net.coreset_weights_ = weights
         net.coreset_assignment_ = assignment
+        net.coreset_history_.add(epoch, net.coreset_indices_, self.n_rows)
         self._publish_quality()
 
     def _publish_quality(self) -> None:
@@ -297,6 +301,60 @@ class Reselection:
                 yield
         finally:
             vars(self.net)["module_"] = module
+
+
+def loss_gradients(net: Any, X: Any, y: Any = None) -> np.ndarray:
+    """Return the gradients that a selection by the current network would compare.
+
+    Parameters
+    ----------
+    net : CRUSTClassifier
+        Initialized.
+    X : input data
+        As in `fit`.
+    y : array-like of shape (n_samples,), default=None
+        The labels whose losses are differentiated; None only where X is a Dataset that holds
+        them.
+
+    Returns
+    -------
+    gradients : ndarray of shape (n_samples, n_gradient), dtype float32
+        As the parameter `gradient` says. "last_layer": the whole matrix of each row, n_classes
+        times n_features entries. "leave_one_out": predicted from these rows alone, without what
+        earlier selections have found.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, or labels that are not among the classes.
+    FloatingPointError
+        If a gradient is not finite.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn import CRUSTClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> from crust_sklearn.reselection import loss_gradients
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = CRUSTClassifier(MLP, gradient="logits", max_epochs=2, verbose=0).fit(X, y)
+    >>> loss_gradients(clf, X, y).shape
+    (150, 3)
+    """
+    labels = net._get_labels(X, y)
+    if labels is None:
+        raise ValueError("y is None, and X holds no labels that can be read: give one per row.")
+    found = Reselection(net, net.get_dataset(X, labels), None)
+    found.codes = np.asarray(read_labels(found.dataset)).astype(np.int64)
+    proxies, _, metric, features = found.compute_gradients()
+    if net.gradient == "leave_one_out":
+        quality = LabelQuality(found.codes, len(net.classes_))
+        quality.update(features)
+        return quality.residuals
+    if metric is None:
+        return proxies
+    left, right = proxies[:, : metric.n_left], proxies[:, metric.n_left :]
+    return (left[:, :, None] * right[:, None, :]).reshape(len(proxies), -1)
 
 
 def has_batch_norm(module: nn.Module) -> bool:

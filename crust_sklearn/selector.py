@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._doc_link import DocLinkMixin
 from ._validation import check_coreset_size, check_sample_weight
 from .labels import check_labels
 from .strategies import BaseStrategy, Coreset, make_strategy
@@ -22,7 +23,7 @@ from .strategies._groups import Group, select_in_groups
 __all__ = ["BaseCoresetEstimator", "Coreset", "CoresetSelector", "share_budget"]
 
 
-class BaseCoresetEstimator(BaseEstimator):
+class BaseCoresetEstimator(DocLinkMixin, BaseEstimator):
     """What `CoresetSelector` and `CoresetSampler` share: the parameters and the selection."""
 
     sample_indices_: np.ndarray

@@ -28,6 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "metrics": {"labels"},
     "gradients": set(),
     "coreset_dataset": set(),
+    "coreset_history": set(),
     "modules": set(),
     "noise": set(),
     "held_out": set(),
@@ -35,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": set(),
     "audit": {"labels"},
     "labelled_net": {"labels", "coreset_dataset"},
-    "reselection": {"gradients", "coreset_dataset", "label_quality"},
+    "reselection": {"gradients", "coreset_dataset", "coreset_history", "label_quality"},
     "classifier": {
         "strategies",
         "selector",
@@ -48,7 +49,17 @@ ARROWS: dict[str, set[str]] = {
     },
     "datasets": {"noise"},
     "baselines": {"strategies", "selector", "gradients", "coreset_dataset", "classifier"},
-    "inspection": {"strategies", "selector", "gradients", "coreset_dataset", "classifier"},
+    "inspection": {
+        "strategies",
+        "selector",
+        "labels",
+        "measures",
+        "audit",
+        "gradients",
+        "coreset_dataset",
+        "reselection",
+        "classifier",
+    },
 }
 
 TORCH = {"torch", "torchvision", "skorch", "accelerate"}
@@ -161,6 +172,7 @@ def test_the_arrows_have_no_cycle():
         "crust_sklearn.measures",
         "crust_sklearn.metrics",
         "crust_sklearn.audit",
+        "crust_sklearn.coreset_history",
         "crust_sklearn.label_quality",
         "crust_sklearn.noise",
         "crust_sklearn.labels",

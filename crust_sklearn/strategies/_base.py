@@ -13,6 +13,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
 
+from .._doc_link import DocLinkMixin
 from .._validation import check_number, check_sample_weight
 from ._distances import check_metric, distance_matrix, nearest_columns, nearest_rows
 from ._parts import split_by_neighborhood
@@ -60,7 +61,7 @@ class Part(NamedTuple):
     random_state: Any
 
 
-class BaseStrategy(BaseEstimator, metaclass=ABCMeta):
+class BaseStrategy(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the selection strategies: fill in `_pick`, and `select` does the rest.
 
     Parameters

@@ -1,0 +1,76 @@
+"""Some rows of X, whatever X is, and the names that they and their labels go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from skorch.utils import is_dataset
+
+from .._inputs import is_tensor
+from ..coreset_dataset import RelabelledDataset
+
+
+def check_n_rows(name: str, values: Any, n_rows: int) -> None:
+    """Raise if `values` does not have one entry for each row given to fit."""
+    n_values = values.shape[0] if hasattr(values, "shape") else len(values)
+    if n_values != n_rows:
+        raise ValueError(
+            f"{name} has {n_values} entries, and {n_rows} rows were given to fit. Give one for "
+            "each of them, in the same order."
+        )
+
+
+def check_input(X: Any, n_rows: int) -> None:
+    """Raise if X does not have the rows that were given to fit, or not as one array."""
+    if isinstance(X, Mapping):
+        raise ValueError(
+            f"X is a {type(X).__name__}, of which it is not known how to show a row. Give as X "
+            "the array that is to be shown, one row for each row given to fit."
+        )
+    check_n_rows("X", X, n_rows)
+
+
+def take_rows(X: Any, rows: np.ndarray) -> np.ndarray:
+    """Return some rows of an array, tensor, DataFrame, sparse matrix or torch Dataset."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows].to_numpy()
+    if sparse.issparse(X):
+        return X.tocsr()[rows].toarray()
+    if is_tensor(X):
+        return X[rows].detach().cpu().numpy()
+    if is_dataset(X):
+        items = RelabelledDataset(X, np.zeros(len(X)))
+        return np.stack([np.asarray(items[int(i)][0]) for i in rows])
+    return np.asarray(X)[rows]
+
+
+def get_row_names(n_rows: int, *sources: Any) -> np.ndarray:
+    """Return the index of the first pandas object among the sources, else positions."""
+    for source in sources:
+        if hasattr(source, "iloc"):
+            return np.asarray(source.index)
+    return np.arange(n_rows)
+
+
+def get_feature_names(X: Any) -> list[str] | None:
+    """Return the names of the columns of a DataFrame, None for anything else."""
+    return [str(name) for name in X.columns] if hasattr(X, "columns") else None
+
+
+def name_labels(labels: np.ndarray, class_names: Any, classes: np.ndarray) -> np.ndarray:
+    """Return what each label is called in a figure."""
+    if class_names is None:
+        return np.array([str(label) for label in labels.tolist()], object)
+    if not isinstance(class_names, Mapping):
+        if len(class_names) != len(classes):
+            raise ValueError(
+                f"class_names has {len(class_names)} entries, and there are {len(classes)} "
+                "classes. Give one name for each of classes_, in this order, or a dict by label."
+            )
+        class_names = dict(zip(np.asarray(classes).tolist(), class_names, strict=True))
+    if missing := [label for label in np.unique(labels).tolist() if label not in class_names]:
+        raise ValueError(f"class_names lacks the labels {missing[:5]}. Give a name for each.")
+    return np.array([str(class_names[label]) for label in labels.tolist()], object)
