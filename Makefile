@@ -62,8 +62,10 @@ format: $(STAMP) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(STAMP) ## build docs/_build/html, warnings are errors
-	@$(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
+docs: $(STAMP) ## build docs/_build/html, running the examples; then its doctests, its links
+	@MPLBACKEND=Agg $(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
+	@$(BIN)/python -m pytest -q -p no:cacheprovider --doctest-glob="*.rst" docs/*.rst docs/user_guide
+	@$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 $(STAMP2): pyproject.toml constraints.txt benchmarks/requirements.txt
@@ -85,7 +87,7 @@ skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 	@$(SKORCH_SUITE)
 
 clean: ## remove builds and caches, keep .venv
-	@rm -rf build dist docs/_build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build dist docs/_build docs/auto_examples docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
