@@ -19,7 +19,7 @@ SPHINX_FLAGS ?= -W --keep-going -q
 SKORCH_SUITE ?= $(BIN)/python -m pytest -p no:cacheprovider -q -W default tests/skorch_suite
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-numpy1 lint format docs bench skorch-suite clean distclean
+.PHONY: help venv demo test test-numpy1 lint format docs bench tables skorch-suite clean distclean
 .DELETE_ON_ERROR:
 
 help: ## print this list
@@ -82,6 +82,14 @@ bench: $(STAMP) $(STAMP2) ## the short form of the benchmarks
 	@$(BIN)/python benchmarks/overhead.py --short
 	@$(VENV2)/bin/python benchmarks/peers.py --short
 	@$(BIN)/python benchmarks/growth.py --short
+
+tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
+	@mkdir -p docs/user_guide/tables
+	@for name in ablation audit scorers robustness; do \
+		$(BIN)/python benchmarks/$$name.py --report > docs/user_guide/tables/$$name.md; done
+	@for name in robustness_images robustness_unseen; do \
+		$(BIN)/python benchmarks/robustness.py --report --csv benchmarks/results/$$name.csv \
+			> docs/user_guide/tables/$$name.md; done
 
 skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 	@$(SKORCH_SUITE)

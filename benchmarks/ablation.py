@@ -75,7 +75,7 @@ CHANGES = {
     "labels trusted from 0.85 of the best": ({}, {"get_min_ratios": trust_from(0.85)}),
     "labels trusted if the best": ({}, {"get_min_ratios": trust_from(1.0)}),
     "ratios of uncalibrated predictions": ({}, {"_get_sharpness": lambda *_: 1.0}),
-    "also under 10 % of wrong labels": ({}, {"MIN_NOISE": 0.0}),
+    "also under 5 % of wrong labels": ({}, {"MIN_NOISE": 0.0}),
 }
 
 

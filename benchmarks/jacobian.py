@@ -59,7 +59,7 @@ def compare_with_dense(n_components):
     rows = []
     for name, (module, images) in cases.items():
         net = make_net(module, max_epochs=10, lr=0.05).fit(images, y)
-        for n_products in (3 * n_components, 5 * n_components):
+        for n_products in (2 * n_components, 4 * n_components):
             spectrum = jacobian_spectrum(
                 net,
                 images,

@@ -1,13 +1,15 @@
 """Which way to train on wrong labels can be trusted: methods x data sets x seeds.
 
     python benchmarks/robustness.py --tables DIR                # the tabular sets
-    python benchmarks/robustness.py --tables DIR --images DIR   # CIFAR-10 too
+    python benchmarks/robustness.py --images DIR --csv benchmarks/results/robustness_images.csv
+    python benchmarks/robustness.py --tables DIR2 --csv benchmarks/results/robustness_unseen.csv
     python benchmarks/robustness.py --report                    # the CSV's tables and figure
 
 ``--tables`` is a folder of .npz files with `X`, `y_clean`, `X_test`, `y_test` and, where the noise
-is real, `y_given`; ``--images`` one that holds ``cifar-10-batches-py`` and ``CIFAR-10_human.pt``.
-Every finished run is a row of the CSV file, and is not run again: stop at any time, and go on with
-the same command. Runs go to ``--jobs`` processes of one thread each.
+is real, `y_given`; DIR2 is what unpack_keel.py wrote; ``--images`` one that holds
+``cifar-10-batches-py`` and ``CIFAR-10_human.pt``. Every finished run is a row of the CSV file, and
+is not run again: stop at any time, and go on with the same command. Runs go to ``--jobs`` processes
+of one thread each.
 
 All methods have the same network, optimizer, epochs, batch size and seed, and so the same rows and
 the same wrong labels; `oracle` is given the correctly labelled rows alone. Each method has its one
@@ -25,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _results import Results
-from _sets import IMAGES, TABLES, get_kind, load
+from _sets import IMAGES, TABLES, UNSEEN, find_tables, get_kind, load
 from _yardsticks import (
     AverageWeights,
     EarlyLearningRegularization,
@@ -298,14 +300,15 @@ def parse_args():
     )
     parser.add_argument("--tables", type=Path, help="folder of the .npz files")
     parser.add_argument("--images", type=Path, help="folder of the CIFAR-10 files")
-    parser.add_argument("--sets", nargs="+", choices=TABLES + IMAGES, metavar="SET")
+    parser.add_argument("--sets", nargs="+", choices=TABLES + UNSEEN + IMAGES, metavar="SET")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, metavar="METHOD")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--csv", type=Path, default=CSV)
     parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
-    known = (TABLES if args.tables else ()) + (IMAGES if args.images else ())
+    known = [*find_tables(args.tables)] if args.tables else []
+    known += IMAGES if args.images else ()
     if not args.report and not known:
         parser.error("give --tables or --images, or --report to read the CSV file alone")
     args.sets = args.sets or known
@@ -319,7 +322,7 @@ def main():
         keys = ((n, m, str(s)) for s, n, m in product(args.seeds, args.sets, args.methods))
         places = {"tables": args.tables, "images": args.images}
         results.fill(keys, partial(run, **places), args.jobs)
-    names = [n for n in TABLES + IMAGES if any(key[0] == n for key in results)]
+    names = [n for n in TABLES + UNSEEN + IMAGES if any(key[0] == n for key in results)]
     methods = [m for m in METHODS if any(key[1] == m for key in results)]
     print_summary(results, names, methods)
     print_accuracies(results, names, methods)

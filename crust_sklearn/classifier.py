@@ -79,9 +79,8 @@ class CRUSTClassifier(LabelledNet):
     current network.
 
     By default, the coreset is made of the rows whose label agrees with what the other rows say:
-    with the prediction of a last layer fitted to all rows but this one, averaged over the
-    selections. The paper's algorithm and the rule of its published code are settings: see the
-    notes.
+    with the prediction of a last layer fitted to all rows but this one. The paper's algorithm and
+    the rule of its published code are settings: see the notes.
 
     Parameters
     ----------
@@ -193,10 +192,10 @@ class CRUSTClassifier(LabelledNet):
     weight. What it predicts for a row without that row follows from its leverage score, in closed
     form. A label is trusted if it gets enough of what the best label gets: the fourth root of what
     a wrong label gets, and at most 0.85. What a wrong label gets is read off the rows of which the
-    first selection is sure, for each pair of labels. As long as no selection has found another
-    label better for 10 % of the rows, "auto" keeps all rows: with so few wrong labels, leaving out
-    the rows that are hard costs more than it saves. `label_quality_` and `suggested_labels_` go by
-    the average of these predictions over the selections.
+    first selection is sure, for each pair of labels. "auto" keeps all rows if fewer than 5 % of the
+    labels are wrong by the last selection, among the surer half of the rows: leaving out the rows
+    that are hard would cost more than it saves. `label_quality_` and `suggested_labels_` go by the
+    average of these predictions over the selections.
 
     Safe to override besides skorch's own ``get_*`` methods: `get_selection_dataset`, where
     the dataset of the training rows augments.

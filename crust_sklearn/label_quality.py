@@ -17,8 +17,8 @@ MAX_RATIO = 0.85
 POWER = 0.25
 # The share of the rows predicted as a class, the surest, that show what becomes of its labels.
 ANCHORS = 0.5
-# With fewer wrong labels than this, leaving out hard rows costs more than it saves.
-MIN_NOISE = 0.1
+# With fewer wrong labels among these, leaving out hard rows costs more than it saves.
+MIN_NOISE = 0.05
 
 
 class LabelQuality:
@@ -49,8 +49,8 @@ class LabelQuality:
         `get_min_ratios`. From the first selection, when no label has been memorized yet.
     is_trusted : ndarray of shape (n_rows,), dtype bool
         The rows to learn from: those whose label gets that share in the last predictions; all of
-        them, as long as no selection has found 10 % of the labels to be wrong. At least one of
-        each class.
+        them if the last selection finds fewer than 5 % of the labels wrong, among the rows that it
+        is sure of. At least one of each class.
 
     References
     ----------
@@ -64,7 +64,6 @@ class LabelQuality:
         self.last = np.zeros((len(codes), n_classes))
         self.average = np.zeros((len(codes), n_classes))
         self.n_updates = 0
-        self.highest_rate = 0.0
         self.ratios = np.zeros((n_classes, n_classes))
         self.set_weights(sample_weight)
 
@@ -97,11 +96,10 @@ class LabelQuality:
             self.ratios = get_min_ratios(found, self.codes, self.weights)
         self.n_updates += 1
         self.average += (found - self.average) / self.n_updates
-        self.highest_rate = max(self.highest_rate, self._get_rate(found))
         self.is_trusted = self._find_trusted()
 
     def _find_trusted(self) -> np.ndarray:
-        if self.highest_rate < MIN_NOISE:
+        if self.n_updates == 0 or self._get_anchor_rate() < MIN_NOISE:
             return np.ones(len(self.codes), dtype=bool)
         own, is_trusted = self._get_own(self.last), self._reaches_ratio()
         for code in np.flatnonzero(np.bincount(self.codes[~is_trusted])):
@@ -109,6 +107,13 @@ class LabelQuality:
             if len(rows) and not is_trusted[rows].any():
                 is_trusted[rows[own[rows].argmax()]] = True
         return is_trusted
+
+    def _get_anchor_rate(self) -> float:
+        """Return the share of wrong labels among the rows that the last predictions are sure of."""
+        best = self.last.argmax(axis=1)
+        anchors = np.concatenate([find_anchors(self.last, code) for code in np.unique(best)])
+        weights = self.weights[anchors]
+        return float(weights @ (best != self.codes)[anchors] / (weights.sum() or 1.0))
 
     def _reaches_ratio(self) -> np.ndarray:
         best = self.last.argmax(axis=1)
@@ -127,11 +132,6 @@ class LabelQuality:
     def _get_suggested(self, predictions: np.ndarray) -> np.ndarray:
         is_wrong = self._get_scores(predictions) < 0.5
         return np.where(is_wrong, predictions.argmax(axis=1), self.codes)
-
-    def _get_rate(self, predictions: np.ndarray) -> float:
-        return float(
-            np.average(self._get_suggested(predictions) != self.codes, weights=self.weights)
-        )
 
     @property
     def residuals(self) -> np.ndarray:
@@ -208,9 +208,7 @@ def get_min_ratios(
     best = predictions.argmax(axis=1)
     transition = np.eye(n_classes)
     for code in np.unique(best):
-        rows = np.flatnonzero(best == code)
-        n_anchors = max(10, int(ANCHORS * len(rows)))
-        anchors = rows[np.argsort(-predictions[rows, code], kind="stable")[:n_anchors]]
+        anchors = find_anchors(predictions, code)
         # Half a row more of each label, so that what was not seen is not held to be impossible.
         counts = np.bincount(codes[anchors], sample_weight[anchors], minlength=n_classes)
         transition[code] = counts + 0.5
@@ -219,6 +217,24 @@ def get_min_ratios(
     ratios = np.minimum(shares**power, MAX_RATIO)
     np.fill_diagonal(ratios, 1.0)
     return ratios
+
+
+def find_anchors(predictions: np.ndarray, code: int) -> np.ndarray:
+    """Return the surer half of the rows predicted as a class, and ten of them if there are ten.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_rows, n_classes)
+    code : int
+
+    Returns
+    -------
+    rows : ndarray of shape (n_anchors,), dtype int64
+        The surest first.
+    """
+    rows = np.flatnonzero(predictions.argmax(axis=1) == code)
+    n_anchors = max(10, int(ANCHORS * len(rows)))
+    return rows[np.argsort(-predictions[rows, code], kind="stable")[:n_anchors]]
 
 
 def _get_sharpness(predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray) -> float:

@@ -29,7 +29,14 @@ extensions = [
     "sphinxcontrib.bibtex",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb", "Thumbs.db", ".DS_Store"]
+exclude_patterns = [
+    "_build",
+    "_templates",
+    "user_guide/tables",
+    "auto_examples/*.ipynb",
+    "Thumbs.db",
+    ".DS_Store",
+]
 templates_path = ["_templates"]
 default_role = "code"
 

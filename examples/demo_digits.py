@@ -157,24 +157,24 @@ def print_table(results):
 def plot(results):
     """Write the figure: mean and, as a band, the standard deviation over seeds."""
     with matplotlib.rc_context({"font.size": 13, "axes.spines.top": False}):
-        figure = Figure(figsize=(6.4, 7.6), dpi=120, layout="constrained")
-        top, bottom = figure.subplots(2, 1, sharex=True)
+        figure = Figure(figsize=(10.4, 4.4), dpi=120, layout="constrained")
+        left, right = figure.subplots(1, 2)
     for name, runs in results.items():
         color, dash = STYLES[name]
         twins = [other for other in METHODS if find_twin(other) == name]
         label = name + (" (the default)" if "CRUST, package default" in twins else "")
-        draw(top, runs, "test_accuracy", color=color, linestyle=dash, label=label)
+        draw(left, runs, "test_accuracy", color=color, linestyle=dash, label=label)
         if METHODS[name] is not None:
-            draw(bottom, runs, "clean", color=color, linestyle=dash)
-    top.set_title("Test accuracy, true labels", loc="left", fontsize=14)
-    top.legend(loc="lower left", frameon=False, fontsize=12, handlelength=2.4)
-    bottom.set_title("Correctly labelled rows in the coreset", loc="left", fontsize=14)
-    bottom.axhline(1 - NOISE_RATE, color="#666666", linewidth=1.5, linestyle=(0, (4, 2)))
+            draw(right, runs, "clean", color=color, linestyle=dash)
+    left.set_title("Test accuracy, true labels", loc="left", fontsize=14)
+    left.legend(loc="lower left", frameon=False, fontsize=12, handlelength=2.4)
+    right.set_title("Correctly labelled rows in the coreset", loc="left", fontsize=14)
+    right.axhline(1 - NOISE_RATE, color="#666666", linewidth=1.5, linestyle=(0, (4, 2)))
     at = {"x": COMMON["max_epochs"], "y": 1 - NOISE_RATE - 0.008, "ha": "right", "va": "top"}
-    bottom.text(s="of all rows", color="#444444", fontsize=12, **at)
-    bottom.set_xlabel("Epoch")
-    bottom.set_xlim(1, COMMON["max_epochs"])
-    for axis in (top, bottom):
+    right.text(s="of all rows", color="#444444", fontsize=12, **at)
+    for axis in (left, right):
+        axis.set_xlabel("Epoch")
+        axis.set_xlim(1, COMMON["max_epochs"])
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axis.spines["right"].set_visible(False)
     FIGURE.parent.mkdir(parents=True, exist_ok=True)

@@ -231,7 +231,7 @@ class CoresetDisplay:
                 self.base_clean_fraction, color="gray", ls="--", label="clean fraction of all rows"
             )
         axes.set(title="Clean rows, whose label is right", ylabel="Share", ylim=(0, 1.03))
-        axes.legend(loc="lower right", fontsize="small")
+        axes.legend(loc="best", fontsize="small")
 
     def _plot_turnover(self, axes: Any, kwargs: dict[str, Any]) -> None:
         options = {"marker": "o", "markersize": 4} | kwargs

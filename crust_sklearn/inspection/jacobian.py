@@ -103,7 +103,7 @@ def jacobian_spectrum(
     n_products : int or None, default=None
         Number of products with J J^T, which is what the time goes by: each takes a backward pass
         over X and one of forward mode differentiation. More of them make the last values more
-        exact; n_rows * n_classes make all exact. None: ``3 * n_components``.
+        exact; n_rows * n_classes make all exact. None: ``4 * n_components``.
     batch_size : int, default=64
         Rows that go through the network at once, with four vectors each. Memory grows with it.
     random_state : int, RandomState instance or None, default=None
@@ -164,12 +164,12 @@ def jacobian_spectrum(
     check_number("n_components", n_components, kind=Integral, low=1)
     check_number("batch_size", batch_size, kind=Integral, low=1)
     if n_products is None:
-        n_products = 3 * n_components
+        n_products = 4 * n_components
     check_number("n_products", n_products, kind=Integral, low=1)
     if n_products < n_components:
         raise ValueError(
             f"n_products={n_products} is less than n_components={n_components}: give at least as "
-            "many, better three times as many."
+            "many, better four times as many."
         )
     generator = check_random_state(random_state)
     with evaluating(net):
