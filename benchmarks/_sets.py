@@ -27,7 +27,13 @@ N_IMAGES = 8_000
 # By these nothing was chosen: see unpack_keel.py.
 UNSEEN_FILES = ("letter", "penbased", "satimage", "spambase", "twonorm", "vowel")
 UNSEEN_NOISES = ("clean", "symmetric 50%", "asymmetric 40%", "instance 40%")
-UNSEEN = tuple(f"{name} {noise}" for name in UNSEEN_FILES for noise in UNSEEN_NOISES)
+# Two classes with half of the labels wrong tell nothing.
+UNSEEN = tuple(
+    f"{name} {noise}"
+    for name in UNSEEN_FILES
+    for noise in UNSEEN_NOISES
+    if not (name in ("spambase", "twonorm") and noise == "symmetric 50%")
+)
 TABLES = (*HUMAN, *WEAK, *(f"{name} {noise}" for name in CLEAN for noise in NOISES))
 
 
