@@ -245,7 +245,7 @@ def print_summary(results, names, methods):
         print(
             f"| {method} | {' | '.join(show(gap, '.0%') for gap in gaps)} "
             f"| {show(weak, '+.1f')} | {show(clean, '+.1f')} | {gains[worst]:+.1f} ({worst}) "
-            f"| {fraction:.1%} | {recall:.1%} | {get_time(results, method):.2f} |"
+            f"| {fraction:.1%} | {recall:.1%} | {show(get_time(results, method), '.2f')} |"
         )
 
 
