@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
 
 from .held_out import leave_one_out_predictions
 
@@ -15,6 +16,8 @@ MAX_FEATURES = 512
 MAX_RATIO = 0.85
 # How near to the best label, from 1 (what a wrong label gets) to 0 (as much as the best).
 POWER = 0.25
+# With fewer multiplications, threads save little, and fight with torch's for the cores.
+MIN_THREADED = 2**30
 # The share of the rows predicted as a class, the surest, that show what becomes of its labels.
 ANCHORS = 0.5
 # With fewer wrong labels among these, leaving out hard rows costs more than it saves.
@@ -88,7 +91,9 @@ class LabelQuality:
             draw = np.random.default_rng(0).standard_normal((features.shape[1], MAX_FEATURES))
             features = features @ draw.astype(features.dtype)
         one_hot = np.eye(self.n_classes)[self.codes]
-        found = leave_one_out_predictions(features, one_hot, self._balanced_weights())
+        is_small = len(features) * features.shape[1] ** 2 < MIN_THREADED
+        with threadpool_limits(1 if is_small else None, user_api="blas"):
+            found = leave_one_out_predictions(features, one_hot, self._balanced_weights())
         found = np.maximum(found, 1e-4)
         found /= found.sum(axis=1, keepdims=True)
         self.last = found
