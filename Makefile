@@ -63,7 +63,7 @@ format: $(STAMP) ## let ruff mend what it can
 	@$(BIN)/ruff format .
 
 docs: $(STAMP) ## build docs/_build/html, running the examples; then its doctests, its links
-	@MPLBACKEND=Agg $(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
+	@MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
 	@$(BIN)/python -m pytest -q -p no:cacheprovider --doctest-glob="*.rst" docs/*.rst docs/user_guide
 	@$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "docs/_build/html/index.html"
