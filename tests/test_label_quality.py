@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from crust_sklearn import label_quality, make_label_noise
 from crust_sklearn.label_quality import LabelQuality, get_min_ratios
@@ -299,6 +300,27 @@ def test_many_features_find_wrong_labels_too_and_every_time():
     first, second = judge(wide, NOISY), judge(wide, NOISY)
     np.testing.assert_array_equal(first.average, second.average)
     assert roc_auc_score(NOISY != TRUE, -first.scores) > 0.95
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+def test_small_problems_take_one_thread_of_the_blas(is_small, monkeypatch):
+    def count_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    seen = []
+    predict = label_quality.leave_one_out_predictions
+
+    def watch(*args):
+        seen.extend(count_threads())
+        return predict(*args)
+
+    monkeypatch.setattr(label_quality, "leave_one_out_predictions", watch)
+    monkeypatch.setattr(label_quality, "MIN_THREADED", len(H) * H.shape[1] ** 2 + is_small)
+    with threadpool_limits(2, user_api="blas"):
+        before = count_threads()
+        judge(H, NOISY)
+        assert count_threads() == before
+    assert seen == ([1] * len(before) if is_small else before)
 
 
 # -- what is asked of a label -----------------------------------------------------------------
