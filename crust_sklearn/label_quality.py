@@ -115,10 +115,10 @@ class LabelQuality:
 
     def _get_anchor_rate(self) -> float:
         """Return the share of wrong labels among the rows that the last predictions are sure of."""
-        best = self.last.argmax(axis=1)
-        anchors = np.concatenate([find_anchors(self.last, code) for code in np.unique(best)])
+        anchors = find_anchors(self.last)
+        is_wrong = self.last[anchors].argmax(axis=1) != self.codes[anchors]
         weights = self.weights[anchors]
-        return float(weights @ (best != self.codes)[anchors] / (weights.sum() or 1.0))
+        return float(weights @ is_wrong / (weights.sum() or 1.0))
 
     def _reaches_ratio(self) -> np.ndarray:
         best = self.last.argmax(axis=1)
@@ -210,13 +210,14 @@ def get_min_ratios(
            [0.85, 1.  ]])
     """
     n_classes = predictions.shape[1]
-    best = predictions.argmax(axis=1)
-    transition = np.eye(n_classes)
-    for code in np.unique(best):
-        anchors = find_anchors(predictions, code)
-        # Half a row more of each label, so that what was not seen is not held to be impossible.
-        counts = np.bincount(codes[anchors], sample_weight[anchors], minlength=n_classes)
-        transition[code] = counts + 0.5
+    anchors = find_anchors(predictions)
+    best = predictions[anchors].argmax(axis=1)
+    transition = np.zeros((n_classes, n_classes))
+    np.add.at(transition, (best, codes[anchors]), sample_weight[anchors])
+    # Half a row more of each label, so that what was not seen is not held to be impossible.
+    transition += 0.5
+    is_predicted = np.bincount(best, minlength=n_classes) > 0
+    transition[~is_predicted] = np.eye(n_classes)[~is_predicted]
     shares = transition / transition.diagonal()[:, None]
     power = POWER / max(1.0, _get_sharpness(predictions, codes, sample_weight))
     ratios = np.minimum(shares**power, MAX_RATIO)
@@ -224,22 +225,24 @@ def get_min_ratios(
     return ratios
 
 
-def find_anchors(predictions: np.ndarray, code: int) -> np.ndarray:
-    """Return the surer half of the rows predicted as a class, and ten of them if there are ten.
+def find_anchors(predictions: np.ndarray) -> np.ndarray:
+    """Return the surer half of the rows predicted as each class, and ten of them if there are ten.
 
     Parameters
     ----------
     predictions : ndarray of shape (n_rows, n_classes)
-    code : int
 
     Returns
     -------
     rows : ndarray of shape (n_anchors,), dtype int64
-        The surest first.
+        Class by class, the surest first.
     """
-    rows = np.flatnonzero(predictions.argmax(axis=1) == code)
-    n_anchors = max(10, int(ANCHORS * len(rows)))
-    return rows[np.argsort(-predictions[rows, code], kind="stable")[:n_anchors]]
+    best = predictions.argmax(axis=1)
+    order = np.lexsort((-predictions.max(axis=1), best))
+    sizes = np.bincount(best, minlength=predictions.shape[1])
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    n_anchors = np.maximum(10, (ANCHORS * sizes).astype(np.int64))
+    return order[rank < np.repeat(n_anchors, sizes)]
 
 
 def _get_sharpness(predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray) -> float:
