@@ -1,9 +1,8 @@
 """The rows that the benchmarks select from: Gaussian clusters, and gradients of trained nets."""
 
-import pickle
-
 import numpy as np
 import torch
+from _cifar10 import read_images
 from numpy.random import RandomState
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
@@ -65,13 +64,8 @@ def train_on_digits(seed, n_rows=None, hidden_sizes=(256, 128)):
 
 def train_on_cifar(folder, n_features=64):
     """Return a SmallCNN after 2 epochs on CIFAR-10 with 50 % symmetric noise, images, labels."""
-    X, y = [], []
-    for i in range(1, 6):
-        with open(folder / "cifar-10-batches-py" / f"data_batch_{i}", "rb") as file:
-            batch = pickle.load(file, encoding="bytes")
-        X.append(np.asarray(batch[b"data"], np.float32).reshape(-1, 3, 32, 32) / 255 - 0.5)
-        y.append(batch[b"labels"])
-    X, y = np.concatenate(X), np.concatenate(y)
+    X, y, *_ = read_images(folder)
+    X = X - 0.5
     noisy = make_label_noise(y, "symmetric", 0.5, random_state=RandomState(0))
     torch.manual_seed(0)
     net = NeuralNetClassifier(
@@ -83,20 +77,20 @@ def train_on_cifar(folder, n_features=64):
 def get_gradients(net, X, y, gradient="features"):
     """Return a gradient of each row's loss, in eval mode.
 
-    "features": at the input of the last layer. "last_layer": for its weights, the outer product
+    "features": at the input of the last layer. "last-layer": for its weights, the outer product
     written out, as long as there are weights.
     """
     module = net.module_.eval()
     losses = torch.nn.CrossEntropyLoss(reduction="none")
-    proxy = GradientProxy(module, net.criterion_, losses, gradient)
+    proxy = GradientProxy(module, net.criterion_, gradient)
     parts = [
-        proxy.compute(lambda x=x: module(x), labels)[0]
+        proxy.compute(lambda x=x: module(x), labels, losses).rows
         for x, labels in zip(
             torch.as_tensor(X).split(1000), torch.as_tensor(y).split(1000), strict=True
         )
     ]
     rows = torch.cat(parts)
-    if gradient == "last_layer":
+    if gradient == "last-layer":
         n_left = proxy.metric.n_left
         rows = (rows[:, :n_left, None] * rows[:, None, n_left:]).flatten(1)
     return rows.numpy()

@@ -1,11 +1,9 @@
 """The data sets of the benchmarks on robustness: human labels, weak rules, injected noise."""
 
-import pickle
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import torch
+from _cifar10 import read_human_labels, read_images
 from numpy.random import RandomState
 from sklearn.model_selection import train_test_split
 
@@ -97,33 +95,15 @@ def add_noise(X, y, noise, seed, **options):
 
 def load_images(folder, noise, seed):
     """Return N_IMAGES training images of CIFAR-10, drawn by the seed, and its test images."""
-    X, y, X_test, y_test, human = read_cifar10(folder)
+    X, y, X_test, y_test = read_images(folder)
     rows, _ = train_test_split(
         np.arange(len(y)), train_size=N_IMAGES, stratify=y, random_state=seed
     )
     true = y[rows]
     if noise == "human":
-        given = human[rows]
+        given = read_human_labels(folder, y)[rows]
     else:
         options = {"transition": "cifar10"} if noise.startswith("asymmetric") else {}
         given = add_noise(None, true, NOISES[noise], seed, **options)
     mean, std = X.mean(axis=(0, 2, 3), keepdims=True), X.std(axis=(0, 2, 3), keepdims=True)
     return Data((X[rows] - mean) / std, given, true, (X_test - mean) / std, y_test)
-
-
-@cache
-def read_cifar10(folder):
-    """Return training images and labels, test images and labels, and CIFAR-10N's human labels."""
-
-    def read(name):
-        with open(folder / "cifar-10-batches-py" / name, "rb") as file:
-            batch = pickle.load(file, encoding="bytes")
-        images = np.asarray(batch[b"data"], np.float32).reshape(-1, 3, 32, 32) / 255
-        return images, np.asarray(batch[b"labels"])
-
-    parts = [read(f"data_batch_{i}") for i in range(1, 6)]
-    X, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-    labels = torch.load(folder / "CIFAR-10_human.pt", weights_only=False)
-    if not np.array_equal(labels["clean_label"], y):
-        raise ValueError("CIFAR-10_human.pt and the training batches differ in order.")
-    return X, y, *read("test_batch"), np.asarray(labels["random_label1"])

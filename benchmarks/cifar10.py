@@ -13,8 +13,6 @@ same images and the same wrong labels. `plain` and `oracle` are skorch's own Neu
 was tuned on test accuracy, and the accuracy reported is that of the last epoch.
 """
 
-import argparse
-import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from _cifar10 import read_human_labels, read_images
+from _command import make_parser
+from _markdown import print_table
+from _places import RESULTS
 from _results import Results
+from _sets import add_noise
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
@@ -30,12 +33,11 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
 from torch.utils.data import default_collate
 
-from crust_sklearn import CRUSTClassifier, make_label_noise
-from crust_sklearn.coreset_dataset import fetch_rows
+from crust_sklearn import CRUSTClassifier
+from crust_sklearn.data import fetch_rows
 from crust_sklearn.modules import RandomCropFlip, ResNet32, SmallCNN
 from crust_sklearn.settings import PAPER, REFERENCE
 
-RESULTS = Path(__file__).resolve().parent / "results"
 RATES = {"symmetric": 0.5, "asymmetric": 0.4, "human": None}
 # What CRUSTClassifier is given; None: plain training.
 METHODS = {"plain": None, "paper": PAPER, "reference": REFERENCE, "default": {}, "oracle": None}
@@ -131,42 +133,18 @@ class Batches:
         return -(-len(self.dataset) // self.batch_size)
 
 
-def load_images(folder):
-    """Return the training and test images, float32 in [0, 1], and their true labels."""
-    folder = folder / "cifar-10-batches-py"
-
-    def load(name):
-        with open(folder / name, "rb") as file:
-            batch = pickle.load(file, encoding="bytes")
-        images = np.asarray(batch[b"data"], np.float32).reshape(-1, 3, 32, 32) / 255
-        return images, np.asarray(batch[b"labels"])
-
-    parts = [load(f"data_batch_{i}") for i in range(1, 6)]
-    X, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return X, y, *load("test_batch")
-
-
-def load_human_labels(folder, y):
-    """Return the human labels of CIFAR-10N, which stand in the order of the training images."""
-    labels = torch.load(folder / "CIFAR-10_human.pt", weights_only=False)
-    if not np.array_equal(labels["clean_label"], y):
-        raise ValueError("CIFAR-10_human.pt and the training batches differ in order.")
-    return np.asarray(labels["random_label1"])
-
-
 def draw_training_rows(X, y, human, *, n_images, noise, rate, seed):
     """Return images, given labels and which of these are right, for one seed."""
     rows = np.arange(len(y))
     if n_images < len(y):
         rows, _ = train_test_split(rows, train_size=n_images, stratify=y, random_state=seed)
-    true, rng = y[rows], np.random.RandomState(seed)
+    true = y[rows]
     if noise == "human":
         given = human[rows]
-    elif noise == "symmetric":
-        given = make_label_noise(true, "symmetric", rate, random_state=rng).y
     else:
-        # Of the five classes that are taken for another one, `rate` of the rows.
-        given = make_label_noise(true, "asymmetric", rate, transition="cifar10", random_state=rng).y
+        # Asymmetric: of the five classes that are taken for another one, `rate` of the rows.
+        options = {"transition": "cifar10"} if noise == "asymmetric" else {}
+        given = add_noise(None, true, (noise, rate), seed, **options)
     return X[rows], given, given == true
 
 
@@ -193,8 +171,9 @@ def make_net(method, setting, X, seed, device):
     if setting.on_device:
         common |= {"module__mixed_precision": True}
         common |= {"iterator_train": Batches, "iterator_valid": Batches}
+    # skorch draws from the global generators, and so do `Batches`.
+    torch.manual_seed(seed)
     if METHODS[method] is None:
-        torch.manual_seed(seed)
         return NeuralNetClassifier(ImageNet, **common)
     settings = METHODS[method]
     if "warmup_epochs" in settings:
@@ -239,12 +218,9 @@ def find_twin(method):
     return same[0] if same else None
 
 
-def print_table(results, args):
+def print_report(results, args):
     """Print a markdown table of means over seeds, one row per noise and method."""
-    print(
-        "\n| noise | method | seeds | test accuracy | gap closed | clean in coreset | time |\n"
-        "|---|---|--:|--:|--:|--:|--:|"
-    )
+    rows = []
     for noise in args.noise:
         rate = get_rate(args, noise)
         found = {
@@ -257,7 +233,10 @@ def print_table(results, args):
         }
         for method, runs in found.items():
             if runs:
-                print(make_row(noise, rate, method, runs, found))
+                rows.append(make_row(noise, rate, method, runs, found))
+    print()
+    header = ("seeds", "test accuracy", "gap closed", "clean in coreset", "time")
+    print_table(("noise", "method", *header), rows, n_text=2, is_aligned=False)
     setting = SETTINGS[args.setting]
     print(
         f"\n{args.setting}: {setting.net.__name__}, {setting.n_images} images, {setting.epochs} "
@@ -290,10 +269,7 @@ def make_row(noise, rate, method, runs, found):
         ratio = f"{ratio:.2f}"
     clean = np.mean([run["clean_fraction"] for run in runs.values()])
     name = noise if noise == "human" else f"{noise} {float(rate):.0%}"
-    return (
-        f"| {name} | {method} | {len(runs)} | {mine.mean():.1%}{spread} | {gap} | {clean:.1%} "
-        f"| {ratio} |"
-    )
+    return name, method, str(len(runs)), f"{mine.mean():.1%}{spread}", gap, f"{clean:.1%}", ratio
 
 
 # -- the command ------------------------------------------------------------------------------
@@ -307,9 +283,7 @@ def get_rate(args, noise):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the CIFAR-10 files")
     parser.add_argument("--setting", choices=SETTINGS, default="cpu")
     parser.add_argument("--noise", choices=RATES, nargs="+", default=list(RATES))
@@ -330,8 +304,8 @@ def parse_args():
 def main():
     args = parse_args()
     setting = SETTINGS[args.setting]
-    X, y, *test = load_images(args.data)
-    human = load_human_labels(args.data, y) if "human" in args.noise else None
+    X, y, *test = read_images(args.data)
+    human = read_human_labels(args.data, y) if "human" in args.noise else None
     results = Results(args.csv, KEY, MEASURES)
     methods = [method for method in args.methods if find_twin(method) not in args.methods]
     todo = [(s, n, m) for s in args.seeds for n in args.noise for m in methods]
@@ -355,7 +329,7 @@ def main():
             f"{results[key]['test_accuracy']:6.1%}  {time.perf_counter() - start:5.0f} s",
             flush=True,
         )
-    print_table(results, args)
+    print_report(results, args)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ Rows are generated, Gaussian, of 64 float32 features; for `parts` also gradients
 copies of scikit-learn's digits.
 """
 
-import argparse
 import math
 import os
 import subprocess
@@ -31,14 +30,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from _measure import HERE, NotRun, print_table, run_fresh, take_turns
+from _command import make_parser
+from _markdown import print_table
+from _places import FIGURES
+from _processes import NotRun, run_fresh
+from _turns import take_turns
 from sklearn import config_context
 
 from crust_sklearn import CoresetSelector
 from crust_sklearn.measures import k_medoids_objective
 from crust_sklearn.strategies import STRATEGIES, FacilityLocation, make_strategy
 
-FIGURE = HERE.parent / "docs" / "_static" / "selection_growth.png"
+FIGURE = FIGURES / "selection_growth.png"
 # Number of groups, rows in each.
 SHAPES = {"imagenet": (1_000, 1_281), "large": (1, 100_000), "million": (1, 1_000_000)}
 SHORT_SHAPES = {"imagenet": (20, 1_281), "large": (1, 20_000), "million": (1, 30_000)}
@@ -311,9 +314,7 @@ def make_gradients(n_rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--short", action="store_true", help="small sizes, few turns")
     parser.add_argument("--only", choices=SECTIONS, help="one section")
     parser.add_argument("--turns", type=int, help="number of turns of growth (default: 5)")

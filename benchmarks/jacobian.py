@@ -13,13 +13,15 @@ share of the residual's energy in the leading directions, for clean and for wron
 network that is trained the plain way on scikit-learn's digits with 40 % symmetric noise.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from _measure import peak_mib, print_table, resident_mib, run_fresh
+from _cifar10 import read_images
+from _command import make_parser
+from _markdown import print_table
+from _processes import peak_mib, resident_mib, run_fresh
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 from torch.func import functional_call, jacrev
@@ -87,9 +89,7 @@ def measure_resnet(n_rows, n_components, batch_size, device, images, threads):
     if images is None:
         X = torch.randn(n_rows, 3, 32, 32)
     else:
-        from _sets import read_cifar10
-
-        X = torch.as_tensor(read_cifar10(Path(images))[0][:n_rows])
+        X = torch.as_tensor(read_images(Path(images))[0][:n_rows])
     net = make_net(ResNet32(num_classes=N_CLASSES), device=device).initialize()
     # Loads what torch loads at the first use of forward mode.
     jacobian_spectrum(net, X[:2], n_components=1, random_state=0)
@@ -161,9 +161,7 @@ def report_claim(epochs=(1, 5, 20, 60), n_rows=500, n_components=100):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--only", choices=("accuracy", "resnet", "claim"))
     parser.add_argument("--images", type=Path, help="folder of cifar-10-batches-py")
     parser.add_argument("--rows", type=int, default=1_000, help="images for ResNet-32")

@@ -11,11 +11,12 @@ and the median over the turns is printed; beside it the shortest epoch of all tu
 shortest plain one, which a busy machine disturbs least.
 """
 
-import argparse
 import time
 
 import numpy as np
 import torch
+from _command import make_parser
+from _markdown import print_table
 from skorch import NeuralNetClassifier
 
 from crust_sklearn import CoresetSelector, CRUSTClassifier
@@ -102,23 +103,22 @@ def measure(n_images, n_turns):
     return seconds
 
 
-def print_table(seconds):
+def print_ratios(seconds):
     """Print the ratios to the plain epoch."""
-    columns = ("gradients", "selection", "training", "whole epoch", "shortest epochs")
-    print(f"\n| {'plain epoch = 1':20} | " + " | ".join(f"{c:>15}" for c in columns) + " |")
-    print(f"|{'-' * 22}|" + f"{'-' * 16}:|" * len(columns))
+    columns = ("gradients", "selection", "training", "whole epoch")
     plain = np.array([turn["whole epoch"] for turn in seconds["plain"]])
+    rows = []
     for name in METHODS:
-        by_part = {c: np.array([turn[c] for turn in seconds[name]]) for c in columns[:-1]}
+        by_part = {c: np.array([turn[c] for turn in seconds[name]]) for c in columns}
         ratios = [np.median(of_part / plain) for of_part in by_part.values()]
         ratios.append(by_part["whole epoch"].min() / plain.min())
-        print(f"| {name:20} | " + " | ".join(f"{ratio:15.2f}" for ratio in ratios) + " |")
+        rows.append((name, *(f"{ratio:.2f}" for ratio in ratios)))
+    print()
+    print_table(("plain epoch = 1", *columns, "shortest epochs"), rows)
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--short", action="store_true", help="2 000 images and 3 turns")
     parser.add_argument("--images", type=int, help="number of images (default: 6000)")
     parser.add_argument("--turns", type=int, help="number of turns (default: 7)")
@@ -127,7 +127,7 @@ def main():
     n_turns = args.turns or (3 if args.short else 7)
     print(f"SmallCNN, {n_images} images of 3x32x32, coreset_size=0.5, batches of 128, ", end="")
     print(f"{torch.get_num_threads()} threads")
-    print_table(measure(n_images, n_turns))
+    print_ratios(measure(n_images, n_turns))
 
 
 if __name__ == "__main__":

@@ -15,17 +15,14 @@ and the regret: how many points the size of the best score is under the best siz
 - true labels: accuracy on the true labels of the validation folds, which nobody has.
 """
 
-import argparse
 import warnings
-from functools import partial
-from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
-from _results import Results
+from _command import run_on_tables
+from _markdown import print_table
+from _methods import make_common
 from _sets import TABLES, get_kind, load
-from robustness import make_common
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -38,7 +35,6 @@ from crust_sklearn.metrics import (
     trusted_accuracy_score,
 )
 
-HERE = Path(__file__).resolve().parent
 SIZES = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0)
 SCORES = ("accuracy", "DMI", "corrected", "trusted", "true labels")
 KEY = ("set", "seed")
@@ -49,7 +45,7 @@ SETS = tuple(name for name in TABLES if get_kind(name) != "clean")
 
 
 def make_classifier(name, size, seed):
-    options = make_common(name, seed) | {"max_epochs": 30}
+    options = make_common(name) | {"max_epochs": 30}
     return CRUSTClassifier(**options, coreset_size=size, random_state=seed)
 
 
@@ -107,10 +103,8 @@ def run(name, seed, tables):
 
 def print_report(results):
     """Print means over seeds for every set, and over all sets."""
-    names = [n for n in SETS if any(key[0] == n for key in results)]
-    print("\nRank correlation with the truth / regret in points\n")
-    print("| set | " + " | ".join(SCORES) + " |\n|---|" + "--:|" * len(SCORES))
-    for name in [*names, "mean"]:
+    rows = []
+    for name in (*(n for n in SETS if any(key[0] == n for key in results)), "mean"):
         runs = [m for key, m in results.items() if name in ("mean", key[0])]
         cells = []
         for score in SCORES:
@@ -119,27 +113,13 @@ def print_report(results):
                 for what in ("rank correlation", "regret")
             )
             cells.append(f"{rank:.2f} / {regret:.1f}")
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        rows.append((name, *cells))
+    print("\nRank correlation with the truth / regret in points\n")
+    print_table(("set", *SCORES), rows, is_aligned=False)
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tables", type=Path, help="folder of the .npz files")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--csv", type=Path, default=HERE / "results" / "scorers.csv")
-    parser.add_argument("--report", action="store_true", help="run nothing")
-    args = parser.parse_args()
-    results = Results(args.csv, KEY, MEASURES)
-    if not args.report:
-        if args.tables is None:
-            parser.error("give --tables, or --report to read the CSV file alone")
-        keys = ((n, str(s)) for s, n in product(args.seeds, args.sets))
-        results.fill(keys, partial(run, tables=args.tables), args.jobs)
-    print_report(results)
+    print_report(run_on_tables(__doc__, "scorers.csv", run, KEY, MEASURES, sets=SETS, seeds=[0]))
 
 
 if __name__ == "__main__":

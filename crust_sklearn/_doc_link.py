@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 # Where the site is published, without a slash at the end. Empty as long as it is not: the links
@@ -18,6 +19,8 @@ class DocLinkMixin:
     @property
     def _doc_link_template(self) -> str:
         site = SITE or (BUILT.as_uri() if BUILT.is_dir() else "")
-        # Documented under the name of the package that its file is in.
-        home = type(self).__module__.rpartition(".")[0]
-        return site and f"{site}/generated/{home}.{type(self).__name__}.html"
+        root, name = sys.modules[__package__], type(self).__name__
+        # Documented under the root if it is public there, else under the package of its file.
+        is_public = getattr(root, name, None) is type(self)
+        home = root.__name__ if is_public else type(self).__module__.rpartition(".")[0]
+        return site and f"{site}/generated/{home}.{name}.html"

@@ -8,6 +8,8 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
@@ -101,4 +103,37 @@ def check_sample_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
         raise ValueError("sample_weight contains negative values. Weights must be at least 0.")
     if not weights.any():
         raise ValueError("sample_weight is zero for every row: there is nothing left to fit.")
+    with np.errstate(over="ignore"):
+        is_too_large = np.isinf(weights.sum())
+    if is_too_large:
+        raise ValueError(
+            f"sample_weight is too large: of up to {weights.max():.3g}, it adds up to infinity. "
+            "Divide it by its largest value."
+        )
     return weights
+
+
+def check_rows(estimator: Any, X: Any, *args: Any, **options: Any) -> Any:
+    """Return what scikit-learn's `validate_data` makes of numeric rows, sparse ones as CSR.
+
+    Where it fails because a column holds text, the error names the column and the remedy.
+    """
+    try:
+        return validate_data(
+            estimator, X, *args, accept_sparse="csr", dtype=(np.float64, np.float32), **options
+        )
+    except ValueError as error:
+        for name, column in _get_columns(X):
+            if any(isinstance(value, str) for value in column):
+                raise ValueError(
+                    f"X holds text, first in column {name!r}: {error}. Distances need numbers: "
+                    "encode such columns first, as by OneHotEncoder in a ColumnTransformer."
+                ) from error
+        raise
+
+
+def _get_columns(X: Any) -> Iterable[tuple[Any, np.ndarray]]:
+    if sparse.issparse(X) or np.ndim(X) != 2:
+        return []
+    table = np.asarray(X, dtype=object)
+    return zip(getattr(X, "columns", range(table.shape[1])), table.T, strict=True)

@@ -1,76 +1,37 @@
-"""CRUSTClassifier: the hooks into skorch."""
+"""CRUSTClassifier: train each epoch on a coreset of the rows."""
 
 from __future__ import annotations
 
-import math
-import random
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.random import RandomState
-from scipy import sparse
-from sklearn.base import clone
-from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
-from skorch.dataset import get_len
-from skorch.utils import is_dataset, to_device, to_tensor
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import nn
 
-from ._inputs import get_sizes, is_tensor
-from ._validation import check_choice, check_coreset_size, check_number, check_sample_weight
-from .coreset_dataset import (
-    CoresetDataset,
-    IndexedBatch,
-    MixedBatch,
-    WeightedBatch,
-    innermost,
-    keep_batch,
-    mix,
-    read_labels,
-)
-from .gradients import GRADIENTS, check_losses, unreduced
-from .label_quality import LabelQuality
-from .labelled_net import LabelledNet
-from .labels import check_labels, check_several_classes
-from .reselection import Reselection, has_batch_norm
+from ._validation import check_choice, check_coreset_size, check_number
+from .gradients import GRADIENTS
+from .label_noise import LabelQuality, TrainingSummary
+from .labels import LabelCodec
+from .nets import EpochPlan, NoisyLabelClassifier, loading
+from .nets.checks import check_mixing, check_readable
+from .nets.judged_labels import describe_labels, summarize_net
+from .nets.row_outputs import RowOutputs, compute_row_outputs
+from .nets.selection import make_mixing, select_rows
+from .nets.selector_parameter import SelectorParameterMixin
 from .selector import CoresetSelector, share_budget
-from .strategies import make_strategy
 
 DEFAULT_SELECTOR = "smallest-norm"
+LEAVE_ONE_OUT = "leave-one-out"
 GROUPS = ("prediction", "label", None)
 WEIGHTS = ("cluster", "uniform")
 MIXUPS = ("cluster", "class", "batch", None)
 
-# What the first selection sets.
-SELECTED = (
-    "selector_",
-    "coreset_indices_",
-    "coreset_weights_",
-    "coreset_assignment_",
-    "coreset_history_",
-    "label_quality_",
-    "suggested_labels_",
-    "noise_rate_",
-)
 
-NEVER_FINITE = (
-    "It was so from the first batch on: does the module return what the criterion expects, "
-    "logits for CrossEntropyLoss, probabilities for NLLLoss? Is X finite, and scaled?"
-)
-NO_LONGER_FINITE = (
-    "Lower lr, clip gradients (skorch.callbacks.GradientNormClipping), or scale X; in a torch "
-    "Dataset, look for NaN. The epochs before are in `history`."
-)
-
-
-class CRUSTClassifier(LabelledNet):
+class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
     """Train a torch module on noisy labels, each epoch on a coreset of its rows.
 
     A :class:`skorch.NeuralNetClassifier` whose epochs, after a warm-up on all data, run over
@@ -85,32 +46,35 @@ class CRUSTClassifier(LabelledNet):
     Parameters
     ----------
     module : torch.nn.Module class or instance
-        Returns logits, one column per class (see `criterion`). A class is built with the
-        ``module__...`` parameters; `num_classes`, `in_channels` and `in_features` are set
-        from the data where its signature has them and they were not given.
+        Returns logits, one column per class (see `criterion`), a tuple of which they are the first,
+        or an object with an attribute `logits`. A class is built with the ``module__...``
+        parameters; `num_classes`, `in_channels` and `in_features` are set from the data where its
+        signature has them and they were not given.
     selector : str or CoresetSelector, default="smallest-norm"
         How rows are chosen: the name of a strategy, or a selector, of which a clone is
         fitted. A name works on as many groups at once as torch uses threads.
         ``selector__...`` sets its parameters. `group_by` decides on its `stratify`.
-    coreset_size : float, int, "auto" or None, default=None
-        A float in (0, 1] is a fraction of each group, an int the total number of rows. "auto":
-        of each group as many rows as have a label that agrees with the other rows (see the notes).
-        None: "auto" for the default selector, the selector's own for others, 0.5 if given by name.
+    coreset_size : float, int, "auto" or None, default="auto"
+        A float in (0, 1] is a fraction of each group, an int the total number of rows. "auto": the
+        rows whose label agrees with the other rows (see the notes); with another selector or
+        gradient than the default, as many of each group as there are such rows. None: the
+        selector's own.
     warmup_epochs : int, default=1
         Epochs on all rows before the first selection.
     reselect_every : int, default=3
         Epochs from one selection to the next.
-    gradient : {"leave_one_out", "logits", "features", "last_layer"}, default="leave_one_out"
-        What rows are compared by. "logits", "features" and "last_layer" are the gradient of the
+    gradient : {"leave-one-out", "logits", "features", "last-layer"}, default="leave-one-out"
+        What rows are compared by. "logits", "features" and "last-layer" are the gradient of the
         loss at the logits (p - y for cross-entropy), at the input of the last linear layer, or for
-        the weights of the last linear layer. "leave_one_out" is q - y, the gradient at the logits
+        the weights of the last linear layer. "leave-one-out" is q - y, the gradient at the logits
         where q is predicted without the row itself (see the notes). Taken in eval mode.
     gradient_layer : str or None, default=None
         Name of the last linear layer, as in ``module.named_modules()``. None: found by
-        tracing which one produces the module's output. Where none does, "leave_one_out" and
+        tracing which one produces the module's output. Where none does, "leave-one-out" and
         the label quality take the logits for features.
     group_by : {"prediction", "label"} or None, default="label"
-        Rows are chosen within each predicted class, within each given label, or at once.
+        Rows are chosen within each predicted class, within each given label, or at once; the
+        trusted rows themselves, of the default, are the same for each.
     coreset_weight : {"cluster", "uniform"}, default="uniform"
         The weight of a chosen row in the loss: the number of rows that it stands for, or the
         same for all; scaled to mean one, so that the learning rate keeps its meaning.
@@ -120,8 +84,8 @@ class CRUSTClassifier(LabelledNet):
     mixup_alpha : float or tuple of two floats, default=1.0
         A row's share in its mixture is Beta(alpha, alpha), or Beta(a, b), distributed.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, batches and coresets, and leaves the global generators as they were.
-        None uses the global generators, as skorch does.
+        Seeds weights, batches, coresets and mixtures, each from a stream of its own for each epoch;
+        None draws the seed from torch's global generator. See `NoisyLabelClassifier`.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
         Needs one loss per example with ``reduction="none"``. As in skorch, ``NLLLoss`` is
         given the logarithm of what the module returns.
@@ -129,7 +93,8 @@ class CRUSTClassifier(LabelledNet):
         skorch's internal validation split. None trains on all rows: a split by noisy labels
         costs data and measures noise.
     classes : array-like or None, default=None
-        The labels in the order of the module's columns. None: the sorted labels of y.
+        The labels in the order of the module's columns. None: the sorted labels of y. Names of the
+        columns may go with labels that are columns, 0..n_classes-1, as in skorch.
     **kwargs : dict
         All other parameters of :class:`skorch.NeuralNetClassifier`: `optimizer`, `lr`,
         `max_epochs`, `batch_size`, `callbacks`, `device`, ``module__...``, ...
@@ -143,19 +108,24 @@ class CRUSTClassifier(LabelledNet):
     coreset_weights_ : ndarray of shape (n_coreset,), dtype float64
         Their weights in the loss, of mean one.
     coreset_assignment_ : ndarray of shape (n_samples,), dtype int64
-        For every row of X the position of its medoid in `coreset_indices_`; -1 if it has
-        none: a row of the validation split, or of weight zero.
+        For every row of X the position of its medoid in `coreset_indices_`; -1 if it has none: a
+        row of the validation split, one of weight zero, and one that "auto" left out.
     coreset_history_ : CoresetHistory
         The rows that each selection chose; ``len()``, `epochs` and `get_indices` tell which.
         :class:`~crust_sklearn.inspection.CoresetDisplay` makes a figure of it.
     label_quality_ : ndarray of shape (n_samples,), dtype float64
         How well each given label agrees with the other rows, in [0, 1]: below 0.5, another label
-        does better. NaN for the rows of a validation split.
+        does better. NaN for the rows of a validation split. Found at every selection, and averaged
+        over them, where "leave-one-out" or "auto" need it; once, when training ends, elsewhere.
         :func:`~crust_sklearn.find_label_issues` makes a list of it.
     suggested_labels_ : ndarray of shape (n_samples,)
         The label that agrees best with the other rows; the given one if none does better.
+    given_labels_ : ndarray of shape (n_samples,)
+        The labels given to fit.
     noise_rate_ : float
-        The share of the training labels that the last selection did not trust.
+        An estimate of the share of wrong labels: the share of the training labels (by weight) that
+        get too little of the last selection's predictions to be trusted. As many rows are left
+        out, but where nearly all labels look right and all rows are kept (see the notes).
     classes_ : ndarray of shape (n_classes,)
         The class labels.
     n_features_in_ : int
@@ -163,12 +133,14 @@ class CRUSTClassifier(LabelledNet):
     history : skorch.history.History
         Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained
         on, and `selection_dur`, the seconds that gradients and selection took, which `dur`
-        includes.
+        includes; `noise_rate`, where selections judge labels (None in the warm-up).
+    state_ : TrainingState
+        What training has learnt beside the weights, as arrays by name.
 
     Raises
     ------
     ValueError, TypeError
-        Before any training, if a parameter or the data is not valid.
+        Before any training, if a parameter or the data is not valid; the net is then as it was.
     FloatingPointError
         If the training loss becomes NaN or infinite. The history is kept.
 
@@ -179,6 +151,7 @@ class CRUSTClassifier(LabelledNet):
 
     See Also
     --------
+    NoisyLabelClassifier : The trunk, for a method of your own.
     CoresetSelector : The selection alone, as a transformer.
 
     Notes
@@ -187,7 +160,7 @@ class CRUSTClassifier(LabelledNet):
     effect: ``CRUSTClassifier(module, **REFERENCE)``, both from :mod:`crust_sklearn.settings`. The
     page "How CRUST works" says how they and the default differ.
 
-    "leave_one_out" and "auto": with h_i the inputs of the last linear layer, a ridge regression of
+    "leave-one-out" and "auto": with h_i the inputs of the last linear layer, a ridge regression of
     the labels on h is fitted to the rows that are trusted so far, each class with the same total
     weight. What it predicts for a row without that row follows from its leverage score, in closed
     form. A label is trusted if it gets enough of what the best label gets: the fourth root of what
@@ -196,6 +169,9 @@ class CRUSTClassifier(LabelledNet):
     labels are wrong by the last selection, among the surer half of the rows: leaving out the rows
     that are hard would cost more than it saves. `label_quality_` and `suggested_labels_` go by the
     average of these predictions over the selections.
+
+    `reselect_every` counts epochs over all calls of `partial_fit` with the same rows, labels and
+    weights; with others, the next epoch after the warm-up begins with a selection.
 
     Safe to override besides skorch's own ``get_*`` methods: `get_selection_dataset`, where
     the dataset of the training rows augments.
@@ -228,10 +204,10 @@ class CRUSTClassifier(LabelledNet):
         module: Any,
         *,
         selector: str | CoresetSelector = DEFAULT_SELECTOR,
-        coreset_size: float | int | str | None = None,
+        coreset_size: float | int | str | None = "auto",
         warmup_epochs: int = 1,
         reselect_every: int = 3,
-        gradient: str = "leave_one_out",
+        gradient: str = LEAVE_ONE_OUT,
         gradient_layer: str | None = None,
         group_by: str | None = "label",
         coreset_weight: str = "uniform",
@@ -253,82 +229,26 @@ class CRUSTClassifier(LabelledNet):
         self.coreset_weight = coreset_weight
         self.mixup = mixup
         self.mixup_alpha = mixup_alpha
-        self.random_state = random_state
         super().__init__(
-            module, criterion=criterion, train_split=train_split, classes=classes, **kwargs
+            module,
+            random_state=random_state,
+            criterion=criterion,
+            train_split=train_split,
+            classes=classes,
+            **kwargs,
         )
-        self.reselection_: Reselection | None = None
 
     # -- parameters -----------------------------------------------------------------------
 
-    def set_params(self, **kwargs: Any) -> CRUSTClassifier:
-        """Set parameters; ``selector__name`` reaches into the selector.
-
-        Parameters
-        ----------
-        **kwargs : dict
-
-        Returns
-        -------
-        self : CRUSTClassifier
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter.
-        """
-        # skorch would try to re-initialize a torch component of that prefix.
-        own = {k: kwargs.pop(k) for k in list(kwargs) if k.split("__")[0] == "selector"}
-        valid = CoresetSelector().get_params(deep=False)
-        for name in own:
-            if name != "selector":
-                check_choice("selector__", name.split("__")[1], valid)
-        super().set_params(**kwargs)
-        for name, value in own.items():
-            setattr(self, name, value)
-        return self
-
-    def make_selector(self, seed: int | None = None) -> CoresetSelector:
-        """Return the selector to fit: a clone, with this classifier's parameters on top.
-
-        Parameters
-        ----------
-        seed : int or None, default=None
-            Its `random_state`, where it has none of its own.
-
-        Returns
-        -------
-        selector : CoresetSelector
-        """
-        if isinstance(self.selector, str):
-            selector = CoresetSelector(self.selector, n_jobs=torch.get_num_threads())
-        elif isinstance(self.selector, CoresetSelector):
-            selector = clone(self.selector)
-        else:
-            raise TypeError(
-                f"selector={self.selector!r} is neither the name of a strategy nor a "
-                "CoresetSelector."
-            )
-        selector.set_params(**self.get_params_for("selector"))
-        if self.has_auto_size:
-            # Not by this; but an int would be filled up to, and could be more than the rows.
-            selector.set_params(coreset_size=1.0)
-        elif self.coreset_size is not None:
-            selector.set_params(coreset_size=self.coreset_size)
-        if selector.random_state is None:
-            selector.set_params(random_state=seed)
-        return selector.set_params(stratify=self.group_by is not None)
-
     @property
-    def has_auto_size(self) -> bool:
-        """Whether the number of rows of each group is read off the data."""
-        if self.coreset_size is not None:
-            return isinstance(self.coreset_size, str) and self.coreset_size == "auto"
-        is_default = isinstance(self.selector, str) and self.selector == DEFAULT_SELECTOR
-        return is_default and not hasattr(self, "selector__coreset_size")
+    def judges_labels(self) -> bool:
+        """Whether selections go by what the other rows say of each label."""
+        return self.has_auto_size or self.gradient == LEAVE_ONE_OUT
 
-    def _check_options(self) -> None:
-        check_choice("gradient", self.gradient, (*GRADIENTS, "leave_one_out"))
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not valid."""
+        super().check_parameters()
+        check_choice("gradient", self.gradient, (LEAVE_ONE_OUT, *GRADIENTS))
         check_choice("group_by", self.group_by, GROUPS)
         check_choice("coreset_weight", self.coreset_weight, WEIGHTS)
         check_choice("mixup", self.mixup, MIXUPS)
@@ -338,21 +258,7 @@ class CRUSTClassifier(LabelledNet):
             check_coreset_size(self.coreset_size, has_auto=True)
         for alpha in self.get_mixup_alpha():
             check_number("mixup_alpha", alpha, low=0, high=1e6, open_low=True)
-        selector = self.make_selector()
-        if self.gradient == "last_layer" and not (
-            isinstance(selector.metric, str) and selector.metric == "euclidean"
-        ):
-            raise ValueError(
-                "gradient='last_layer' compares gradients by their own product formula: leave "
-                f"the selector's metric at 'euclidean'; got {selector.metric!r}."
-            )
-        strategy = make_strategy(selector.strategy)
-        if self.gradient == "last_layer" and getattr(strategy, "is_linear", False):
-            raise ValueError(
-                "gradient='last_layer' holds the two factors of each gradient, and "
-                f"{type(strategy).__name__} needs the gradient itself. Choose gradient='features' "
-                "or 'logits', or a strategy that goes by distances."
-            )
+        self.check_selector(self.gradient)
 
     def get_mixup_alpha(self) -> tuple[float, float]:
         """Return the two parameters of the Beta distribution of mixup.
@@ -363,422 +269,224 @@ class CRUSTClassifier(LabelledNet):
         """
         alpha = self.mixup_alpha
         if isinstance(alpha, Real):
-            return (alpha, alpha)
+            return (float(alpha), float(alpha))
         if isinstance(alpha, tuple | list) and len(alpha) == 2:
             return (alpha[0], alpha[1])
         raise TypeError(f"mixup_alpha must be a number or a pair of numbers; got {alpha!r}.")
 
-    # -- fit ------------------------------------------------------------------------------
+    # -- before training ------------------------------------------------------------------
 
-    def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any
-    ) -> CRUSTClassifier:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any) -> Any:
         """Initialize the module, unless `warm_start`, and train it.
 
         Parameters
         ----------
-        X : array-like, tensor, dict of arrays, DataFrame, sparse matrix or torch Dataset
-            The training rows, n_samples of them. The columns of a DataFrame are given to the
-            module by name where its forward takes them, else as one array.
-        y : array-like of shape (n_samples,), default=None
-            Labels of any kind; None only where X is a Dataset that holds them. Where it
-            holds labels and y is given, y counts.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each row counts in the loss and in the selection. Rows of weight zero never
-            enter a coreset.
-        **fit_params : dict
-            Passed on to the module's forward and to `train_split`, as in skorch.
+        X, y, sample_weight, **fit_params
+            As in :meth:`NoisyLabelClassifier.fit`.
 
         Returns
         -------
         self : CRUSTClassifier
         """
-        seed = self._draw_seed()
-        with _seeded(seed):
-            fresh = not (self.warm_start and self.initialized_)
-            self._prepare(X, y, None, sample_weight, reset=fresh)
-            epochs = self.max_epochs + (0 if fresh else len(self.history))
-            if 0 < epochs <= self.warmup_epochs:
-                warnings.warn(
-                    f"warmup_epochs={self.warmup_epochs} is not less than the {epochs} epochs "
-                    "of training: no coreset will ever be used. Raise max_epochs, or lower "
-                    "warmup_epochs.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-            super().fit(X, y, sample_weight=sample_weight, **fit_params)
-        return self
-
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,
-        classes: Any = None,
-        sample_weight: Any = None,
-        **fit_params: Any,
-    ) -> CRUSTClassifier:
-        """Train on, for `max_epochs` more epochs.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-        classes : array-like of shape (n_classes,), default=None
-            All labels that will occur; needed in the first call if y lacks some.
-        **fit_params : dict
-            As in `fit`.
-
-        Returns
-        -------
-        self : CRUSTClassifier
-        """
-        from_fit = fit_params.get("_routing_method") == "fit"
-        seed = None
-        if not from_fit:
-            seed = self._draw_seed()
-            if seed is not None:
-                # Each call another stream: the same batches over and over teach less.
-                seed = (seed + 7919 * len(self.history or ())) % 2**32
-        with _seeded(seed):
-            if not from_fit:
-                self._prepare(X, y, classes, sample_weight, reset=not self.initialized_)
-            self.sample_weight_given_ = sample_weight
-            try:
-                super().partial_fit(X, y, classes, **fit_params)
-            finally:
-                self.reselection_ = None
-                del self.sample_weight_given_
-        return self
-
-    def _draw_seed(self) -> int | None:
-        """Return the seed of this call, and keep the one that coresets are drawn by."""
-        if self.random_state is None:
-            self.coreset_seed_ = int(check_random_state(None).randint(2**31 - 1))
-            return None
-        if isinstance(self.random_state, Integral):
-            seed = int(self.random_state)
-        else:
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.coreset_seed_ = seed
-        return seed
-
-    def _prepare(self, X: Any, y: Any, classes: Any, sample_weight: Any, *, reset: bool) -> None:
-        """Check all that can be checked before training, and learn classes and shapes."""
-        if y is None and not is_dataset(X) and self.iterator_train is DataLoader:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None. Give "
-                "one label per row, or a torch Dataset that holds the labels as X."
+        self.check_parameters()
+        goes_on = self.warm_start and self.initialized_
+        epochs = self.max_epochs + (len(self.history) if goes_on else 0)
+        if 0 < epochs <= self.warmup_epochs:
+            warnings.warn(
+                f"warmup_epochs={self.warmup_epochs} is not less than the {epochs} epochs "
+                "of training: no coreset will ever be used. Raise max_epochs, or lower "
+                "warmup_epochs.",
+                UserWarning,
+                stacklevel=2,
             )
-        labels = self._get_labels(X, y)
-        self._check_options()
-        X = self._get_input(X, reset=reset)
-        n_rows = X.shape[0] if sparse.issparse(X) or is_tensor(X) else get_len(X)
-        if labels is not None and len(labels) != n_rows:
-            raise ValueError(
-                f"X and y have inconsistent lengths: X has {n_rows} rows, y has {len(labels)}. "
-                "Give one label per row."
-            )
-        check_sample_weight(sample_weight, n_rows)
-        self.make_selector()._check_options(n_rows)
-        codec = self._get_codec(labels, classes, reset=reset)
-        if codec is not None and self.group_by is not None:
-            size = self.make_selector().coreset_size
-            if isinstance(size, Integral):
-                share_budget(np.bincount(codec.encode(labels)).tolist(), size)
-        self.codec_ = codec
-        if codec is not None:
-            self.classes_inferred_ = codec.classes
-        if reset:
-            for name in SELECTED:
-                self.__dict__.pop(name, None)
-            self.label_quality_average_: LabelQuality | None = None
-            n_classes = None if codec is None else len(codec.classes)
-            self.inferred_params_ = get_sizes(_row_shape(X), n_classes)
+        return super().fit(X, y, sample_weight, **fit_params)
 
-    # -- data -----------------------------------------------------------------------------
-
-    def check_data(self, X: Any, y: Any = None) -> None:
-        """Check the data where `fit` and `partial_fit` have not: before a direct `fit_loop`."""
-        if not hasattr(self, "codec_"):
-            self._prepare(X, y, None, None, reset=True)
-
-    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
-        """Return the datasets of the training and of the validation rows, or None for these.
+    def get_most_rows(self, epoch: int, class_sizes: list[int]) -> int:
+        """Return how many rows an epoch trains on, at most.
 
         Parameters
         ----------
-        X, y, **fit_params
-            As in `fit`.
+        epoch : int
+        class_sizes : list of int
+            The number of rows of each class.
 
         Returns
         -------
-        dataset_train, dataset_valid : torch Dataset
+        n_rows : int
         """
-        if y is not None:
-            y = check_labels(y)
-        elif (inside := self._get_labels(X, None)) is not None:
-            # To codes; the split is called without y, as in skorch.
-            X = self.get_dataset(X, inside)
-        train, valid = super().get_split_datasets(X, y, **fit_params)
-        is_foreign = valid is not None and innermost(valid) is not innermost(train)
-        if is_foreign and hasattr(self, "codec_") and (labels := read_labels(valid)) is not None:
-            valid = self.get_dataset(valid, labels)
-        return train, valid
-
-    def get_selection_dataset(self, dataset_train: Any) -> Any:
-        """Return the dataset that gradients are taken on: the training rows, in order.
-
-        Override it where `dataset_train` augments its rows: selection should see them plain.
-
-        Parameters
-        ----------
-        dataset_train : torch Dataset
-
-        Returns
-        -------
-        dataset : torch Dataset
-            Of the same length and order.
-        """
-        return dataset_train
-
-    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return the iterator over the batches of a dataset.
-
-        Parameters
-        ----------
-        dataset : torch Dataset
-        training : bool, default=False
-            Whether to use `iterator_train` or `iterator_valid`.
-
-        Returns
-        -------
-        iterator : iterable of batches
-        """
-        if not isinstance(dataset, CoresetDataset):
-            return super().get_iterator(dataset, training=training)
-        prefix = "iterator_train" if training else "iterator_valid"
-        iterator_cls, kwargs = getattr(self, prefix), self.get_params_for(prefix)
-        if isinstance(iterator_cls, type) and issubclass(iterator_cls, DataLoader):
-            kwargs["collate_fn"] = keep_batch
-        batch_size = kwargs.setdefault("batch_size", self.batch_size)
-        if batch_size == -1:
-            kwargs["batch_size"] = len(dataset)
-        if training:
-            self._check_loader(kwargs, len(dataset), dataset.n_rows)
-        else:
-            for name in ("sampler", "batch_sampler", "shuffle", "drop_last"):
-                kwargs.pop(name, None)
-        return iterator_cls(dataset, **kwargs)
-
-    def _check_loader_early(self, codes: np.ndarray) -> None:
-        """Check the loader of the coresets to be chosen from rows of these codes."""
-        by_label = np.unique(codes, return_counts=True)[1].tolist()
-        sizes = by_label if self.group_by == "label" else [len(codes)]
+        if epoch < self.warmup_epochs or self.has_auto_size:
+            return sum(class_sizes)
+        sizes = class_sizes if self.group_by == "label" else [sum(class_sizes)]
         n_rows = sum(share_budget(sizes, self.make_selector().coreset_size))
-        if self.group_by == "prediction":
-            # Not known yet: each predicted class rounds up, by one at most.
-            n_rows += len(self.classes_)
-        kwargs = {"batch_size": self.batch_size, **self.get_params_for("iterator_train")}
-        self._check_loader(kwargs, n_rows, len(codes))
+        # Predicted classes are not known yet: each rounds up, by one at most.
+        return n_rows + (len(class_sizes) if self.group_by == "prediction" else 0)
 
-    def _check_loader(self, kwargs: dict[str, Any], n_rows: int, n_all: int) -> None:
-        for name in ("sampler", "batch_sampler"):
-            if kwargs.get(name) is not None:
-                raise ValueError(
-                    f"iterator_train__{name} draws from all rows, and a coreset has other "
-                    "ones: it cannot be used here. Use iterator_train__shuffle, or weigh rows "
-                    "by sample_weight."
-                )
-        if kwargs.get("drop_last"):
-            if n_rows < kwargs["batch_size"]:
-                raise ValueError(
-                    f"A coreset of {n_rows} rows is smaller than batch_size="
-                    f"{kwargs['batch_size']} with iterator_train__drop_last=True: nothing "
-                    "would be trained. Lower batch_size, raise coreset_size, or set "
-                    "iterator_train__drop_last=False."
-                )
-        elif n_rows < n_all and has_batch_norm(self.module_):
-            # A last batch of one row has no statistics.
-            while n_rows > kwargs["batch_size"] and n_rows % kwargs["batch_size"] == 1:
-                kwargs["batch_size"] += 1
+    def check_training(self) -> None:
+        """Refuse what cannot work, before the first batch."""
+        super().check_training()
+        training = self.training_
+        assert training is not None
+        if len(self.history) + self.max_epochs <= self.warmup_epochs:
+            return
+        check_readable(training.codes)
+        is_candidate = np.s_[:] if training.weights is None else training.weights > 0
+        assert training.codes is not None
+        codes = training.codes[is_candidate]
+        self.make_selector().check_options(len(codes))
+        n_rows = self.get_most_rows(
+            self.warmup_epochs, np.unique(codes, return_counts=True)[1].tolist()
+        )
+        loading.check_sampler(self.get_params_for("iterator_train"))
+        loading.check_single_row(n_rows, self.module_)
+        few = training.rows[: min(2, len(training.rows))]
+        head = torch.utils.data.Subset(training.dataset, range(len(few)))
+        self.compute_outputs(head, few, **training.fit_params)
+        if self.mixup is not None:
+            x, y = training.fetch(np.arange(len(few)))
+            check_mixing(self, x, y)
 
-    # -- training -------------------------------------------------------------------------
+    # -- the method -----------------------------------------------------------------------
 
-    def initialize_history(self) -> CRUSTClassifier:
-        """Initialize the history of the epochs, and that of the coresets.
+    def plan_epoch(self, epoch: int) -> EpochPlan | None:
+        """Choose the rows of the coming epoch: all in the warm-up, a coreset after it.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0, over all calls of `fit` and `partial_fit`.
 
         Returns
         -------
-        self : CRUSTClassifier
+        plan : EpochPlan or None
         """
-        super().initialize_history()
-        self.__dict__.pop("coreset_history_", None)
-        return self
+        since = epoch - self.warmup_epochs
+        is_due = since >= 0 and (self.state_.plan is None or since % self.reselect_every == 0)
+        plan = self.select(epoch) if is_due else self.state_.plan
+        if self.judges_labels:
+            quality = self.state_.load("label_quality", LabelQuality)
+            self.history.record("noise_rate", None if quality is None else quality.noise_rate)
+        return plan
 
-    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks, which see labels as they were given.
+    def select(self, epoch: int) -> EpochPlan:
+        """Choose a coreset by the current network.
 
         Parameters
         ----------
-        method_name : str
-        **cb_kwargs : dict
+        epoch : int
+            Seeds the strategies that draw at random.
+
+        Returns
+        -------
+        plan : EpochPlan
         """
-        if method_name == "on_epoch_begin":
-            self._begin_epoch(cb_kwargs["dataset_train"])
-        super().notify(method_name, **cb_kwargs)
+        training = self.training_
+        assert training is not None and training.codes is not None
+        assert training.all_codes is not None
+        dataset = self.get_selection_dataset(training.dataset)
+        outputs = self.compute_outputs(dataset, training.rows, **training.fit_params)
+        quality = None
+        if self.judges_labels:
+            quality = self.state_.load("label_quality", LabelQuality) or self.start_quality()
+            quality = quality.update(outputs.features)
+        else:
+            # The labels are judged once, in the end.
+            training.features = outputs.features
+        selection = select_rows(
+            self.make_selector(self.get_seed("coreset", epoch)),
+            outputs,
+            training.codes,
+            training.weights,
+            quality,
+            group_by=self.group_by,
+            coreset_weight=self.coreset_weight,
+            has_auto_size=self.has_auto_size,
+        )
+        clusters = training.spread(selection.clusters, -1)
+        if quality is not None:
+            self.state_.save("label_quality", quality)
+        self.state_.entries["clusters"] = clusters
+        self.selector_ = selection.selector
+        mixing = None
+        if self.mixup is not None:
+            mixing = make_mixing(self.mixup, self.get_mixup_alpha(), training, clusters)
+        return EpochPlan(training.rows[selection.positions], selection.weights, mixing)
 
-    def _begin_epoch(self, dataset_train: Any) -> None:
-        epoch = len(self.history)
-        if self.reselection_ is None:
-            if (codec := getattr(self, "codec_", None)) is not None:
-                check_several_classes(codec.classes)
-            weights = getattr(self, "sample_weight_given_", None)
-            reselection = Reselection(self, dataset_train, weights)
-            if epoch + self.max_epochs > self.warmup_epochs:
-                reselection.check()
-            self.reselection_ = reselection
-        elif epoch and not math.isfinite(loss := self.history[-1].get("train_loss", 0.0)):
-            raise FloatingPointError(f"{self._not_finite(loss)} {NEVER_FINITE}")
-
-    def run_single_epoch(
-        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
-    ) -> None:
-        """Run one epoch: of training, after the warm-up, over the coreset.
+    def compute_outputs(self, dataset: Any, numbers: np.ndarray, **fit_params: Any) -> RowOutputs:
+        """Return what the current network says of rows, as selections need it.
 
         Parameters
         ----------
-        iterator : iterable of batches or None
-        training : bool
-        prefix : str
-        step_fn : callable
-        **fit_params : dict
-        """
-        if training and self.reselection_ is not None:
-            start, epoch = time.perf_counter(), len(self.history) - 1
-            iterator = self.reselection_.get_iterator(iterator, epoch, **fit_params)
-            in_warmup = epoch < self.warmup_epochs
-            n_rows = len(self.reselection_.rows if in_warmup else self.coreset_indices_)
-            self.history.record("coreset_size", n_rows)
-            self.history.record("selection_dur", time.perf_counter() - start)
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-
-    def infer(self, x: Any, **fit_params: Any) -> Any:
-        """Run the module on a batch, mixed with its partners where it has some.
-
-        Parameters
-        ----------
-        x : input data
-            What the iterator gives as X.
+        dataset : torch Dataset
+        numbers : ndarray of shape (n_rows,)
+            The rows' numbers in the X given to fit.
         **fit_params : dict
             Passed on to the module's forward.
 
         Returns
         -------
-        output : tensor or tuple of tensors
+        outputs : RowOutputs
         """
-        if isinstance(x, MixedBatch):
-            share = to_device(x.share, self.device)
-            x = mix(to_tensor(x.x, self.device), to_tensor(x.partner_x, self.device), share)
-        elif isinstance(x, WeightedBatch | IndexedBatch):
-            x = x.x
-        return super().infer(x, **fit_params)
+        return compute_row_outputs(
+            self,
+            dataset,
+            numbers=numbers,
+            gradient=None if self.gradient == LEAVE_ONE_OUT else self.gradient,
+            gradient_layer=self.gradient_layer,
+            **fit_params,
+        )
 
-    @property
-    def has_plain_loss(self) -> bool:
-        """Whether the loss is what the criterion gives: no subclass overrides `get_loss`."""
-        return type(self).get_loss is CRUSTClassifier.get_loss
+    def start_quality(self) -> LabelQuality:
+        """Return the quality of labels of which nothing is known yet."""
+        training = self.training_
+        assert training is not None and training.codes is not None
+        return LabelQuality.start(training.codes, len(self.classes_), training.weights)
 
-    def get_losses(self, y_pred: Any, y_true: Any) -> Tensor:
-        """Return one loss per example.
-
-        Parameters
-        ----------
-        y_pred : tensor of shape (batch_size, n_classes)
-        y_true : tensor of shape (batch_size,)
-
-        Returns
-        -------
-        losses : tensor of shape (batch_size,)
-
-        Raises
-        ------
-        ValueError
-            If the criterion gives none.
-        """
-        with self._unreduced():
-            return check_losses(
-                self.get_loss(y_pred, y_true), len(y_true), getattr(self, "criterion_", None)
-            )
-
-    @contextmanager
-    def _unreduced(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            for name in self._criteria:
-                stack.enter_context(unreduced(getattr(self, f"{name}_")))
-            yield
-
-    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
-        """Return the loss of a batch: over a coreset, the weighted loss of the mixture.
-
-        Parameters
-        ----------
-        y_pred : tensor of shape (batch_size, n_classes)
-        y_true : tensor of shape (batch_size,)
-        X : input data, default=None
-        training : bool, default=False
-
-        Returns
-        -------
-        loss : tensor of shape ()
-        """
-        if not isinstance(X, WeightedBatch | MixedBatch):
-            return super().get_loss(y_pred, y_true, X=X, training=training)
-        loss, norm = self._get_weighed(y_pred, to_tensor(y_true, device=self.device))
-        if isinstance(X, MixedBatch):
-            share = to_device(X.share, loss.device)
-            partner_y = to_tensor(X.partner_y, device=self.device)
-            other, other_norm = self._get_weighed(y_pred, partner_y)
-            loss = share * loss + (1 - share) * other
-            norm = share * norm + (1 - share) * other_norm
-        total = (to_device(X.weight, loss.device) * loss).sum()
-        is_sum = getattr(self.criterion_, "reduction", "mean") == "sum"
-        return total if is_sum else total / norm.sum()
-
-    def _get_weighed(self, y_pred: Any, y_true: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the losses, and what each counts in their mean: its class weight, as in torch."""
-        with self._unreduced():
-            # skorch's own: a subclass adds what it adds to the batch, not to each example.
-            losses = super().get_loss(y_pred, y_true)
-        losses = check_losses(losses, len(y_true), getattr(self, "criterion_", None))
-        class_weight = getattr(self.criterion_, "weight", None)
-        return losses, torch.ones_like(losses) if class_weight is None else class_weight[y_true]
-
-    def on_batch_end(
-        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
-    ) -> None:
-        """Stop if the training loss is not finite.
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Judge the labels, where no selection has done so.
 
         Parameters
         ----------
         net : CRUSTClassifier
-        batch : tuple, default=None
-        training : bool, default=False
+        X, y : input data, default=None
         **kwargs : dict
         """
-        super().on_batch_end(net, batch=batch, training=training, **kwargs)
-        batches = self.history[-1]["batches"]
-        if not training or math.isfinite(loss := batches[-1]["train_loss"]):
-            return
-        before = batches[:-1] or self.history[-2:-1]
-        if not before:
-            warnings.warn(f"{self._not_finite(loss)} {NEVER_FINITE}", stacklevel=2)
-        elif math.isfinite(before[-1].get("train_loss", loss)):
-            raise FloatingPointError(f"{self._not_finite(loss)} {NO_LONGER_FINITE}")
+        training = self.training_
+        if training is not None and training.features is not None:
+            self.state_.save("label_quality", self.start_quality().update(training.features))
+        super().on_train_end(net, X=X, y=y, **kwargs)
 
-    def _not_finite(self, loss: float) -> str:
-        return f"The training loss is {loss} in epoch {len(self.history)}."
+    # -- what was found -------------------------------------------------------------------
 
-    # -- prediction -----------------------------------------------------------------------
+    def get_fitted_attributes(self) -> dict[str, Any]:
+        """Return what the net publishes after each selection, and in the end.
+
+        Returns
+        -------
+        attributes : dict of str to object
+        """
+        attributes = super().get_fitted_attributes()
+        if "clusters" in self.state_.entries:
+            attributes["coreset_assignment_"] = self.state_.entries["clusters"]
+        if (quality := self.state_.load("label_quality", LabelQuality)) is not None:
+            assert self.training_ is not None
+            codec = self.codec_ or LabelCodec(np.arange(len(self.classes_)))
+            attributes |= describe_labels(quality, self.training_, codec)
+        return attributes
+
+    def get_summary(self) -> TrainingSummary:
+        """Return what training found about the labels: which are wrong, which rows it kept.
+
+        Returns
+        -------
+        summary : TrainingSummary
+            ``print`` it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there was no selection yet.
+        """
+        return summarize_net(self)
 
     def trim_for_prediction(self) -> None:
         """Remove what prediction does not need, as in skorch: the last selector, and its data, too.
@@ -786,31 +494,4 @@ class CRUSTClassifier(LabelledNet):
         The audit of the labels is kept.
         """
         super().trim_for_prediction()
-        self.label_quality_average_ = None
-        for name in ("selector_", "coreset_history_"):
-            self.__dict__.pop(name, None)
-
-
-def _row_shape(X: Any) -> tuple[int, ...]:
-    if not is_dataset(X):
-        return getattr(X, "shape", (0,))[1:]
-    item = X[0]
-    return tuple(getattr(item[0] if isinstance(item, tuple | list) else item, "shape", ()))
-
-
-@contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
-    """Seed the global generators inside the block, and restore them after it."""
-    if seed is None:
-        yield
-        return
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
-            random.seed(seed)
-            yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        self.__dict__.pop("selector_", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,8 +61,23 @@ class CoresetHistory:
         """
         mask = np.zeros(n_rows, bool)
         mask[indices] = True
-        earlier = [old for old in self._selections if old.epoch < epoch]
-        self._selections = [*earlier, _Selection(epoch, n_rows, np.packbits(mask))]
+        selection = _Selection(epoch, n_rows, np.packbits(mask))
+        self._selections = [*self.before(epoch)._selections, selection]
+
+    def before(self, epoch: int) -> CoresetHistory:
+        """Return the selections of earlier epochs alone.
+
+        Parameters
+        ----------
+        epoch : int
+
+        Returns
+        -------
+        history : CoresetHistory
+        """
+        history = CoresetHistory()
+        history._selections = [old for old in self._selections if old.epoch < epoch]
+        return history
 
     def get_mask(self, i: int) -> np.ndarray:
         """Return which rows a selection chose.
@@ -117,6 +133,37 @@ class CoresetHistory:
             if len(old) == len(new):
                 found[i] = (old ^ new).sum() / (old | new).sum()
         return found
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return the selections as arrays by name.
+
+        Returns
+        -------
+        state : dict of str to ndarray
+            "epochs", "n_rows", and "bits", the packed masks one after the other.
+        """
+        bits = [selection.bits for selection in self._selections]
+        packed = np.concatenate(bits) if bits else np.empty(0, np.uint8)
+        return {"epochs": self.epochs, "n_rows": self.n_rows, "bits": packed}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> CoresetHistory:
+        """Take over what `state_dict` returned.
+
+        Parameters
+        ----------
+        state : mapping of str to ndarray
+
+        Returns
+        -------
+        self : CoresetHistory
+        """
+        n_bytes = -(-np.asarray(state["n_rows"]) // 8)
+        parts = np.split(np.asarray(state["bits"]), np.cumsum(n_bytes)[:-1])
+        self._selections = [
+            _Selection(int(epoch), int(n_rows), np.array(bits))
+            for epoch, n_rows, bits in zip(state["epochs"], state["n_rows"], parts, strict=False)
+        ]
+        return self
 
 
 class _Selection(NamedTuple):

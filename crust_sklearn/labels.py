@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,52 @@ def _is_missing(label: Any) -> bool:
     return label is None or not isinstance(equal, bool | np.bool_) or not equal
 
 
+def check_rows(name: str, y: Any) -> np.ndarray:
+    """Return labels of at least one row as a 1-d array; errors say `name`."""
+    try:
+        y = check_labels(y)
+    except ValueError as error:
+        raise ValueError(f"{name} must hold one class label per row: {error}") from error
+    if not len(y):
+        raise ValueError(f"{name} holds no rows. Give at least one.")
+    return y
+
+
+def unite_labels(*parts: np.ndarray) -> np.ndarray:
+    """Return all labels in sorted order, each once."""
+    # Not sklearn's unique_labels: it takes a list of classes for continuous targets, and warns.
+    if len({isinstance(part[0], str) for part in parts if len(part)}) > 1:
+        raise ValueError(
+            "Some labels are strings and some are numbers, which are never equal. Give all of "
+            "them as one or the other."
+        )
+    return np.unique(np.concatenate(parts))
+
+
+def check_classes(labels: Any, given: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return `labels`, which must hold all that are given, or without it the ones given."""
+    if labels is None:
+        return unite_labels(*given.values())
+    classes = np.asarray(labels)
+    if classes.ndim != 1:
+        raise ValueError(f"labels.shape == {classes.shape}, expected (n_classes,).")
+    if len(np.unique(classes)) < len(classes):
+        raise ValueError(f"labels={labels!r} holds a label twice. Give each label once.")
+    for name, y in given.items():
+        unknown = np.setdiff1d(unite_labels(y, classes), classes)
+        if len(unknown):
+            raise ValueError(
+                f"{name} holds labels that are not among labels={classes.tolist()}: "
+                f"{unknown[:5].tolist()}. Name all classes in labels."
+            )
+    return classes
+
+
 def check_several_classes(classes: np.ndarray) -> None:
     """Raise if there is nothing to tell apart."""
     if len(classes) < 2:
+        found = f"one class only, {classes.tolist()}" if len(classes) else "no labels"
         raise ValueError(
-            f"y contains one class only, {classes.tolist()}: a classifier needs samples of at "
-            "least two."
+            f"y contains {found}: there is nothing to tell apart. Give rows of at least two "
+            "classes."
         )

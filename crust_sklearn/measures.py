@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.utils import check_array, gen_even_slices
 
 from ._validation import check_choice, check_number, check_sample_weight
-from .strategies._distances import check_metric, cross_distances, nearest_rows, normalize_rows
+from .strategies.distances import check_metric, cross_distances, nearest_rows, normalize_rows
 
 __all__ = ["coverage", "k_medoids_objective", "low_rank_error"]
 

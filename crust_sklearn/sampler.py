@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from scipy import sparse
 from sklearn.base import OneToOneFeatureMixin
-from sklearn.utils import Tags, _safe_indexing, check_consistent_length
+from sklearn.utils import InputTags, Tags, _safe_indexing, check_consistent_length
 
 from .selector import BaseCoresetEstimator
+
+# The tags that imbalanced-learn adds to scikit-learn's, in a form that does not need it installed.
+
+
+@dataclass(slots=True)
+class SamplerInputTags(InputTags):
+    """What X may be: scikit-learn's tags, and whether data frames are kept."""
+
+    dataframe: bool = True
+
+
+@dataclass(slots=True)
+class SamplerTags:
+    """What a sampler gives: whether it tells which rows it kept."""
+
+    sample_indices: bool = True
+
+
+@dataclass(slots=True)
+class TagsWithSampler(Tags):
+    """scikit-learn's tags, and those of a sampler."""
+
+    sampler_tags: SamplerTags = field(default_factory=SamplerTags)
 
 
 class CoresetSampler(OneToOneFeatureMixin, BaseCoresetEstimator):
@@ -78,13 +103,15 @@ class CoresetSampler(OneToOneFeatureMixin, BaseCoresetEstimator):
                 "CoresetSampler requires y to be passed, but the target y is None: "
                 "fit_resample has to return it."
             )
-        self._fit_rows(X, y, None)
+        self.choose_rows(X, y, None)
         return self
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.estimator_type = "sampler"
         tags.target_tags.required = True
-        return tags
+        tags.input_tags = SamplerInputTags(**_get_values(tags.input_tags))
+        return TagsWithSampler(**_get_values(tags))
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Choose the rows, and return them alone.
@@ -97,6 +124,7 @@ class CoresetSampler(OneToOneFeatureMixin, BaseCoresetEstimator):
         Returns
         -------
         X_resampled : same type as X, of shape (n_coreset, n_features)
+            In CSR format where rows of X cannot be indexed: BSR, COO, DIA.
         y_resampled : same type as y, of shape (n_coreset,)
 
         Raises
@@ -105,5 +133,11 @@ class CoresetSampler(OneToOneFeatureMixin, BaseCoresetEstimator):
             As `CoresetSelector.fit`.
         """
         check_consistent_length(X, y)
+        if sparse.issparse(X) and X.format in {"bsr", "coo", "dia"}:
+            X = X.tocsr()
         self.fit(X, y)
         return _safe_indexing(X, self.sample_indices_), _safe_indexing(y, self.sample_indices_)
+
+
+def _get_values(tags: Any) -> dict[str, Any]:
+    return {tag.name: getattr(tags, tag.name) for tag in fields(tags)}

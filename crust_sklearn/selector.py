@@ -11,14 +11,14 @@ from numpy.random import RandomState
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._doc_link import DocLinkMixin
-from ._validation import check_coreset_size, check_sample_weight
+from ._validation import check_coreset_size, check_rows, check_sample_weight
 from .labels import check_labels
 from .strategies import BaseStrategy, Coreset, make_strategy
-from .strategies._distances import check_metric, cross_distances
-from .strategies._groups import Group, select_in_groups
+from .strategies.distances import check_metric, cross_distances
+from .strategies.groups import Group, select_in_groups
 
 __all__ = ["BaseCoresetEstimator", "Coreset", "CoresetSelector", "share_budget"]
 
@@ -73,20 +73,47 @@ class BaseCoresetEstimator(DocLinkMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def _check_options(self, n_rows: int) -> None:
-        """Raise if a parameter is not valid for `n_rows` rows to choose from."""
+    def check_options(self, n_rows: int | None = None) -> None:
+        """Raise if a parameter is not valid.
+
+        Parameters
+        ----------
+        n_rows : int or None, default=None
+            How many rows there are to choose from; None if `coreset_size` does not count.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range or unknown; the message names the valid choices.
+        TypeError
+            If `coreset_size` is not a number, or `strategy` not a strategy.
+        """
         check_metric(self.metric)
         check_coreset_size(self.coreset_size, n_rows)
         strategy = make_strategy(self.strategy)
         if isinstance(strategy, BaseStrategy):
-            strategy._check_options()
+            strategy.check_options()
 
-    def _fit_rows(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        """Validate and select; return the validated X."""
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
+    def choose_rows(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        """Validate the data and choose rows: what every `fit` does.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or None
+        sample_weight : array-like of shape (n_samples,) or None
+
+        Returns
+        -------
+        X : {ndarray, sparse array} of shape (n_samples, n_features)
+            Validated.
+        """
+        X = check_rows(self, X)
         groups = self._encode_groups(y, X.shape[0])
         weights = check_sample_weight(sample_weight, X.shape[0])
+        weights = np.ones(X.shape[0]) if weights is None else weights
         self._select_in_groups(X, groups, weights, merge_duplicates=True)
+        self._add_duplicates(weights)
         return X
 
     def _encode_groups(self, y: Any, n_rows: int) -> np.ndarray | None:
@@ -107,16 +134,14 @@ class BaseCoresetEstimator(DocLinkMixin, BaseEstimator):
         self,
         X: Any,
         groups: np.ndarray | None,
-        sample_weight: np.ndarray | None,
+        weights: np.ndarray,
         *,
         merge_duplicates: bool,
-        is_trusted: np.ndarray | None = None,
+        budgets: np.ndarray | None = None,
     ) -> None:
         """Set the fitted attributes from validated rows of X, groups and weights."""
-        n_rows = X.shape[0]
-        weights = np.ones(n_rows) if sample_weight is None else sample_weight
         candidates = np.flatnonzero(weights)
-        self._check_options(len(candidates))
+        self.check_options(len(candidates) if budgets is None else None)
         strategy = self._clone_strategy()
         rows = _split_by_group(candidates, groups)
         # Per group: the row of each point, and the point of each row.
@@ -124,20 +149,21 @@ class BaseCoresetEstimator(DocLinkMixin, BaseEstimator):
             _merge_equal_rows(_dense(X[r])) if merge_duplicates else (np.arange(len(r)),) * 2
             for r in rows
         ]
-        if is_trusted is None:
-            budgets = share_budget([len(first) for first, _ in merged], self.coreset_size)
+        sizes = [len(first) for first, _ in merged]
+        if budgets is None:
+            shares = share_budget(sizes, self.coreset_size)
         else:
-            budgets = [max(1, int(is_trusted[r].sum())) for r in rows]
+            codes = [0 if groups is None else groups[r[0]] for r in rows]
+            shares = np.minimum(budgets[codes], sizes).tolist()
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(rows))
         groups_of_points = [
-            Group(r[first], budget, np.bincount(point, weights=weights[r]), int(seed))
-            for r, (first, point), budget, seed in zip(rows, merged, budgets, seeds, strict=True)
+            Group(r[first], share, np.bincount(point, weights=weights[r]), int(seed))
+            for r, (first, point), share, seed in zip(rows, merged, shares, seeds, strict=True)
         ]
         coresets = select_in_groups(
             strategy, X, groups_of_points, n_jobs=self.n_jobs, verbose=self.verbose
         )
-        self._gather(n_rows, rows, merged, coresets)
-        self._add_duplicates(weights)
+        self._gather(X.shape[0], rows, merged, coresets)
 
     def _clone_strategy(self) -> Any:
         strategy = make_strategy(self.strategy)
@@ -206,8 +232,8 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         How many classes, or parts of a class too large for memory, are worked on at once, in
         threads. Under :func:`joblib.parallel_config` with another backend (loky, Dask, Ray),
         its workers do it, and read X from a memory map in joblib's temporary folder: workers
-        on other machines need ``JOBLIB_TEMP_FOLDER`` to be one that all of them see. The
-        result depends on neither.
+        on other machines need ``JOBLIB_TEMP_FOLDER`` to be one that all of them see; what a killed
+        process leaves there, the next one on its host removes. The result depends on neither.
     random_state : int, RandomState instance or None, default=None
         Seeds the strategies that draw at random.
     verbose : int, default=0
@@ -283,24 +309,61 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
             If a parameter is out of range or unknown, if X, y and `sample_weight` differ in
             length, or if X or `sample_weight` contains NaN or infinity.
         """
-        X = self._fit_rows(X, y, sample_weight)
+        X = self.choose_rows(X, y, sample_weight)
         self.components_ = X[self.sample_indices_]
         return self
 
-    def _fit_gradients(
+    def fit_groups(
         self,
         X: np.ndarray,
         groups: np.ndarray | None,
-        sample_weight: np.ndarray | None,
-        is_trusted: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
+        *,
+        budgets: np.ndarray | None = None,
     ) -> CoresetSelector:
-        """Fit on validated gradients: as `fit`, but equal rows stay rows of their own.
+        """Choose rows of arrays as they are, group by group: no row is merged with its equals.
 
-        Given `is_trusted`, as many rows of each group are chosen as it is true for.
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), dtype float32 or float64
+            The rows to choose from, finite.
+        groups : ndarray of shape (n_rows,), dtype int, or None
+            The code of each row's group, at least 0. None: all rows are one group, of code 0.
+        sample_weight : ndarray of shape (n_rows,), dtype float64, default=None
+            What each row counts in the objective; None counts every row once. Rows of weight
+            zero are never chosen, and their assignment is -1.
+        budgets : ndarray of int, default=None
+            How many rows to choose from each group, by its code; all of the group's rows where
+            that is more than it has. None: `coreset_size` is shared out.
+
+        Returns
+        -------
+        self : CoresetSelector
+
+        Raises
+        ------
+        ValueError
+            If a parameter of the selector is out of range or unknown, or if `budgets` gives a
+            group that has rows less than one of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from crust_sklearn import CoresetSelector
+        >>> X, groups = np.array([[0.0], [1.0], [5.0], [7.0]]), np.array([0, 0, 1, 1])
+        >>> selector = CoresetSelector("smallest-norm")
+        >>> selector.fit_groups(X, groups, budgets=np.array([2, 1])).sample_indices_
+        array([0, 1, 2])
         """
-        self._select_in_groups(
-            X, groups, sample_weight, merge_duplicates=False, is_trusted=is_trusted
-        )
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        if budgets is not None:
+            codes = np.zeros(1, np.int64) if groups is None else groups[weights > 0]
+            if codes.max() >= len(budgets) or budgets[codes].min() < 1:
+                raise ValueError(
+                    f"budgets={budgets!r} must hold a number of at least 1 for each of the groups "
+                    f"{np.unique(codes).tolist()}, at the position of its code."
+                )
+        self._select_in_groups(X, groups, weights, merge_duplicates=False, budgets=budgets)
         self.components_ = X[self.sample_indices_]
         self.n_features_in_ = X.shape[1]
         return self
@@ -318,7 +381,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
             In the dtype of X, float32 or float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        X = check_rows(self, X, reset=False)
         components = self.components_.astype(X.dtype)
         if not isinstance(self.metric, str):
             X, components = _dense(X), _dense(components)

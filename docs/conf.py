@@ -89,6 +89,7 @@ sphinx_gallery_conf = {
             "plot_pipelines.py",
             "plot_callbacks.py",
             "plot_own_module.py",
+            "plot_own_method.py",
             "plot_own_strategy.py",
             "plot_strategies_2d.py",
             "plot_jacobian.py",

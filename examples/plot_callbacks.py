@@ -71,9 +71,9 @@ for epoch, size, n_new in cut_off.history[:, ("epoch", "coreset_size", "new_rows
 # -------------
 # In another process, say. A new net is built, this time with its sizes, as there is no data to
 # take them from yet; it takes up the saved state and goes on by ``partial_fit``. Epochs count on
-# from the history, so there is no second warm-up. The classes are learnt from ``y`` again, and the
-# averages behind ``label_quality_`` start anew: a checkpoint does not hold them. (A pickle of the
-# classifier holds everything.)
+# from the history, so there is no second warm-up. The classes are learnt from ``y`` again. The last
+# coreset and the averages behind ``label_quality_`` start anew, with a selection: a checkpoint does
+# not hold them. (A pickle of the classifier holds everything.)
 resumed = CRUSTClassifier(MLP, max_epochs=18, callbacks=callbacks, **settings)
 resumed.initialize().load_params(checkpoint=checkpoint)
 print(f"epochs so far: {len(resumed.history)}")
@@ -82,7 +82,7 @@ print(f"epochs now: {len(resumed.history)}")
 folder.cleanup()
 
 # %%
-# Against a run that was never cut off, which draws other batches from epoch 13 on:
+# Against a run that was never cut off, and so selects an epoch later:
 whole = CRUSTClassifier(MLP, max_epochs=30, callbacks=callbacks[:1], **settings).fit(X, y_noisy)
 for name, clf in {"cut off": cut_off, "resumed": resumed, "whole": whole}.items():
     print(f"{name:8} test accuracy {clf.score(X_test, y_test):.1%}")

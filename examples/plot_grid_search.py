@@ -26,9 +26,9 @@ from sklearn.model_selection import (
 
 from crust_sklearn import CRUSTClassifier, make_label_noise
 from crust_sklearn.metrics import (
-    corrected_accuracy_scorer,
     dmi_scorer,
     estimate_transition_matrix,
+    make_corrected_accuracy_scorer,
     trusted_accuracy_scorer,
 )
 from crust_sklearn.modules import MLP
@@ -69,7 +69,7 @@ transition_matrix = estimate_transition_matrix(y_given, proba)
 scoring = {
     "accuracy": "accuracy",
     "dmi": dmi_scorer,
-    "corrected": corrected_accuracy_scorer(transition_matrix),
+    "corrected": make_corrected_accuracy_scorer(transition_matrix),
     "trusted": trusted_accuracy_scorer,
 }
 

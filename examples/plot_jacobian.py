@@ -86,7 +86,7 @@ plt.show()
 clf = CRUSTClassifier(
     MLP,
     selector="facility-location",
-    gradient="last_layer",
+    gradient="last-layer",
     max_epochs=5,
     random_state=0,
     **settings,

@@ -41,14 +41,14 @@ clf = CRUSTClassifier(MLP, random_state=0, **settings).fit(X, y_given)
 # ----
 # The frame has the row, its label, the label that the other rows suggest, and the score: the
 # lower, the surer that the label is wrong.
-issues = find_label_issues(clf, y_given)
+issues = find_label_issues(clf)
 issues.head()
 
 # %%
 # Look
 # ----
 # :class:`~crust_sklearn.inspection.LabelIssuesDisplay` shows what to look at first.
-LabelIssuesDisplay.from_estimator(clf, X, y_given, n_issues=15, image_shape=(8, 8), cmap="gray_r")
+LabelIssuesDisplay.from_estimator(clf, X, n_issues=15, image_shape=(8, 8), cmap="gray_r")
 plt.show()
 
 # %%

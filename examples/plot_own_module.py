@@ -66,7 +66,7 @@ except ValueError as error:
 
 
 # %%
-# The default, ``gradient="leave_one_out"``, makes do with the logits in place of the features.
+# The default, ``gradient="leave-one-out"``, makes do with the logits in place of the features.
 #
 # Name the layer
 # --------------
@@ -76,16 +76,16 @@ except ValueError as error:
 # A criterion of your own needs an attribute ``reduction`` that its forward honours, as torch's
 # have. The default judges labels by the features, so that the criterion only trains; the other
 # settings of ``gradient`` are the criterion's gradients, taken by autograd.
-class GeneralizedCrossEntropy(nn.Module):
-    """(1 - p_y^q) / q of Zhang and Sabuncu (NeurIPS 2018), for logits."""
+class SymmetricCrossEntropy(nn.Module):
+    """Cross-entropy and its reverse (Wang et al., ICCV 2019), in which log 0 is -4, for logits."""
 
-    def __init__(self, q=0.7, reduction="mean"):
+    def __init__(self, alpha=0.1, beta=1.0, reduction="mean"):
         super().__init__()
-        self.q, self.reduction = q, reduction
+        self.alpha, self.beta, self.reduction = alpha, beta, reduction
 
     def forward(self, logits, y):
-        p = logits.softmax(dim=1).gather(1, y[:, None]).squeeze(1).clamp_min(1e-6)
-        losses = (1 - p**self.q) / self.q
+        log_p = logits.log_softmax(dim=1).gather(1, y[:, None]).squeeze(1)
+        losses = -self.alpha * log_p + self.beta * 4 * (1 - log_p.exp())
         return losses if self.reduction == "none" else losses.mean()
 
 
@@ -95,8 +95,7 @@ variants = {
     'gradient_layer=\n"ink_head"': {"gradient_layer": "ink_head"},
     '"head", own\ncriterion': {
         "gradient_layer": "head",
-        "criterion": GeneralizedCrossEntropy,
-        "lr": 0.1,
+        "criterion": SymmetricCrossEntropy,
     },
 }
 results = {}

@@ -1,4 +1,4 @@
-"""The import arrows of the package: who may import whom, and who may import torch.
+"""The architecture of the package: who may import whom, and who may import torch; what is private.
 
 The arrows are read from the sources (also imports inside functions), so that a forbidden import
 fails here whether or not it happens to work. What only type checkers see (``if TYPE_CHECKING:``)
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "crust_sklearn"
+MAX_LINES = 500
 
 # A room is a file or a folder directly inside the package. It may import the rooms on its right.
 # Rooms whose name starts with an underscore are small helpers: open to all, importing none of
@@ -22,55 +23,48 @@ ARROWS: dict[str, set[str]] = {
     "strategies": set(),
     "labels": set(),
     "selector": {"strategies", "labels"},
-    "sampler": {"strategies", "selector"},
-    "meta": {"strategies", "selector"},
+    "sampler": {"selector"},
+    "coreset_classifier": {"selector"},
     "measures": {"strategies"},
-    "metrics": {"labels"},
-    "gradients": set(),
-    "coreset_dataset": set(),
-    "coreset_history": set(),
-    "modules": set(),
-    "noise": set(),
-    "held_out": set(),
-    "label_quality": {"held_out"},
+    "label_noise": {"labels"},
+    "metrics": {"labels", "label_noise"},
+    "label_issues": {"labels"},
     "settings": set(),
-    "audit": {"labels"},
-    "labelled_net": {"labels", "coreset_dataset"},
-    "reselection": {"gradients", "coreset_dataset", "coreset_history", "label_quality"},
-    "classifier": {
+    "coreset_history": set(),
+    "gradients": set(),
+    "data": set(),
+    "modules": set(),
+    "losses": set(),
+    "nets": {
         "strategies",
-        "selector",
-        "gradients",
-        "coreset_dataset",
-        "label_quality",
-        "labelled_net",
         "labels",
-        "reselection",
+        "selector",
+        "label_noise",
+        "coreset_history",
+        "gradients",
+        "data",
     },
-    "datasets": {"noise"},
-    "baselines": {"strategies", "selector", "gradients", "coreset_dataset", "classifier"},
+    "classifier": {"labels", "selector", "label_noise", "gradients", "nets"},
+    "baselines": {"nets"},
     "inspection": {
         "strategies",
-        "selector",
         "labels",
         "measures",
-        "audit",
+        "label_issues",
         "gradients",
-        "coreset_dataset",
-        "reselection",
-        "classifier",
+        "data",
+        "nets",
     },
 }
 
 TORCH = {"torch", "torchvision", "skorch", "accelerate"}
 TORCH_ROOMS = {
+    "nets",
     "classifier",
-    "labelled_net",
-    "reselection",
+    "data",
     "gradients",
-    "coreset_dataset",
     "modules",
-    "datasets",
+    "losses",
     "baselines",
     "inspection",
 }
@@ -161,27 +155,124 @@ def test_the_arrows_have_no_cycle():
         done |= ready
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "crust_sklearn",
-        "crust_sklearn.strategies",
-        "crust_sklearn.selector",
-        "crust_sklearn.sampler",
-        "crust_sklearn.meta",
-        "crust_sklearn.measures",
-        "crust_sklearn.metrics",
-        "crust_sklearn.audit",
-        "crust_sklearn.coreset_history",
-        "crust_sklearn.label_quality",
-        "crust_sklearn.noise",
-        "crust_sklearn.labels",
-    ],
-)
-def test_selection_alone_does_not_load_torch(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'skorch' in sys.modules)"
+WITHOUT_TORCH = [
+    "crust_sklearn",
+    "crust_sklearn.strategies",
+    "crust_sklearn.selector",
+    "crust_sklearn.sampler",
+    "crust_sklearn.coreset_classifier",
+    "crust_sklearn.measures",
+    "crust_sklearn.metrics",
+    "crust_sklearn.label_issues",
+    "crust_sklearn.label_noise",
+    "crust_sklearn.coreset_history",
+    "crust_sklearn.labels",
+    "crust_sklearn.settings",
+]
+
+
+def test_choosing_and_judging_rows_does_not_load_torch():
+    code = (
+        "import sys\n"
+        "from importlib import import_module\n"
+        f"for name in {WITHOUT_TORCH}:\n"
+        "    import_module(name)\n"
+        "    if {'torch', 'skorch'} & set(sys.modules):\n"
+        "        sys.exit(f'{name} loads torch or skorch')\n"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr or f"{module} loads torch or skorch"
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_room_without_torch_is_tried():
+    tried = {name.rpartition(".")[2] for name in WITHOUT_TORCH[1:]}
+    assert tried == set(ARROWS) - TORCH_ROOMS
+
+
+# What is private to a file ----------------------------------------------------------------------
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__") and name != "_"
+
+
+def _definitions(tree: ast.Module) -> set[str]:
+    """Return the private names that a file defines: functions, classes, and what it assigns to.
+
+    Assignments count at the top of the file, in the body of a class, and to attributes of self.
+    """
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.Module | ast.ClassDef):
+            found |= {
+                name.id
+                for statement in node.body
+                if isinstance(statement, ast.Assign | ast.AnnAssign)
+                for name in ast.walk(statement)
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+            }
+        is_stored = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        if is_stored and ast.unparse(node.value) in {"self", "cls"}:
+            found.add(node.attr)
+    return {name for name in found if _is_private(name)}
+
+
+def _accesses(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield (line, name) of every private name that is got from an object, or imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"getattr", "hasattr"}:
+            yield node.lineno, str(getattr(node.args[1], "value", ""))
+
+
+def private_accesses(root: Path) -> list[str]:
+    """Return one sentence for every use of what is private to another file or folder.
+
+    A private name is free in the files that define it; names that no file of the package defines
+    are a third party's own hooks. A private module is free in its folder, and below it.
+    """
+    sources = {
+        path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.py"))
+    }
+    defined = {path: _definitions(tree) for path, tree in sources.items()}
+    found = []
+    for path, tree in sources.items():
+        place = path.relative_to(root.parent).as_posix()
+        for line, name in _accesses(tree):
+            homes = [other for other in sources if name in defined[other]]
+            if _is_private(name) and homes and path not in homes:
+                home = homes[0].relative_to(root.parent).as_posix()
+                found.append(f"{place}:{line}: {name} is private to {home}")
+    for _, name, place in _imports(root):
+        parts, folder = name.split("."), Path(place.rpartition(":")[0]).parent.parts
+        for depth, part in enumerate(parts[1:], start=1):
+            is_module = (root.parent / Path(*parts[: depth + 1])).with_suffix(".py").exists()
+            if is_module and _is_private(part) and list(folder[:depth]) != parts[:depth]:
+                found.append(f"{place}: {part} is private to {'/'.join(parts[:depth])}")
+    return list(dict.fromkeys(found))
+
+
+def too_long(root: Path, max_lines: int = MAX_LINES) -> list[str]:
+    """Return one sentence for every file of more lines than that."""
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        n_lines = len(path.read_text(encoding="utf-8").splitlines())
+        if n_lines > max_lines:
+            found.append(f"{path.relative_to(root.parent).as_posix()}: {n_lines} lines")
+    return found
+
+
+def test_nothing_private_is_used_across_files():
+    assert private_accesses(PACKAGE) == []
+
+
+def test_no_file_is_too_long():
+    assert too_long(PACKAGE) == []
 
 
 # The checker itself, on made-up trees -----------------------------------------------------------
@@ -213,7 +304,11 @@ def test_checker_accepts_a_good_tree(tmp_path):
             "strategies/greedy": "import numpy as np\nfrom .._validation import check\n",
             "selector": "from crust_sklearn.strategies.greedy import select\n" + typing_only,
             "gradients": "import torch.nn as nn\n",
-            "classifier": "import skorch\nfrom . import gradients\nfrom .selector import x\n",
+            "nets/__init__": "import skorch\nfrom .training import x\n",
+            "nets/training": "from ..gradients import x\nfrom ..data.batches import y\n",
+            "data/__init__": "from .batches import y\n",
+            "data/batches": "import torch\n",
+            "classifier": "import skorch\nfrom . import gradients, nets\nfrom .selector import x\n",
         },
     )
     assert violations(root) == []
@@ -224,7 +319,7 @@ def test_checker_accepts_a_good_tree(tmp_path):
     [
         ({"strategies": "import torch\n"}, "strategies may not import torch"),
         ({"selector": "from torch import nn\n"}, "selector may not import torch"),
-        ({"meta": "def f():\n    import skorch.utils\n"}, "meta may not import skorch"),
+        ({"sampler": "def f():\n    import skorch.utils\n"}, "sampler may not import skorch"),
         ({"__init__": "import torch\n"}, "__init__ may not import torch"),
         ({"_utils": "import torch\n"}, "_utils may not import torch"),
         (
@@ -239,7 +334,7 @@ def test_checker_accepts_a_good_tree(tmp_path):
             {"selector": "from . import classifier\n", "classifier": ""},
             "selector may not import classifier",
         ),
-        ({"gradients": "from .meta import x\n", "meta": ""}, "gradients may not import meta"),
+        ({"gradients": "from .nets import x\n", "nets": ""}, "gradients may not import nets"),
         (
             {"_utils": "from .strategies import x\n", "strategies": ""},
             "_utils may not import strategies",
@@ -260,3 +355,80 @@ def test_checker_finds_a_forbidden_import(tmp_path, files, sentence):
 def test_checker_names_file_and_line(tmp_path):
     root = _tree(tmp_path, {"selector": "import numpy\n\nimport torch\n"})
     assert violations(root) == ["crust_sklearn/selector.py:3: selector may not import torch"]
+
+
+def test_checker_of_private_names_accepts_a_good_tree(tmp_path):
+    root = _tree(
+        tmp_path,
+        {
+            "_validation": "def check(x):\n    return _inside(x)\ndef _inside(x): pass\n",
+            "strategies/__init__": "",
+            "strategies/_rows": "def count(): pass\n",
+            "strategies/base": (
+                "from ._rows import count\n"
+                "from . import _rows\n"
+                "class Base:\n"
+                "    _hidden: int\n"
+                "    def select(self):\n"
+                "        return self._pick(), self._hidden, self.__class__.__name__\n"
+                "    def _pick(self): pass\n"
+            ),
+            # An override defines the name, too; so does an assignment to self.
+            "strategies/greedy": (
+                "from .._validation import check\n"
+                "from .base import Base\n"
+                "class Greedy(Base):\n"
+                "    def __init__(self):\n"
+                "        self._hidden, self.rows = 1, 2\n"
+                "    def _pick(self):\n"
+                "        return super()._pick(), self._hidden\n"
+            ),
+            # No file of the package defines these.
+            "nets": (
+                "import torch\n"
+                "def f(net):\n"
+                "    return net._get_params_callbacks(), getattr(net, '_orig_mod', None), _\n"
+            ),
+        },
+    )
+    assert private_accesses(root) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("from .selector import _split\n", "classifier.py:1: _split is private to"),
+        ("from . import selector\nx = selector._SIZE\n", "classifier.py:2: _SIZE is private to"),
+        ("def f(s):\n    return s._gather()\n", "classifier.py:2: _gather is private to"),
+        ("def f(s):\n    s._seed = 3\n", "classifier.py:2: _seed is private to"),
+        ("class B(A):\n    def g(self):\n        self._gather()\n", "classifier.py:3: _gather is"),
+        ("class B(A):\n    def g(self):\n        super()._gather()\n", "py:3: _gather is private"),
+        ("def f(s):\n    return getattr(s, '_seed', 3)\n", "classifier.py:2: _seed is private to"),
+        ("def f(s):\n    return s._Inner\n", "classifier.py:2: _Inner is private to"),
+        ("def f(s):\n    _gather = s._gather\n", "classifier.py:2: _gather is private to"),
+        ("from .strategies._rows import count\n", "classifier.py:1: _rows is private to"),
+        ("from .strategies import _rows\n", "classifier.py:1: _rows is private to"),
+        ("import crust_sklearn.strategies._rows\n", "classifier.py:1: _rows is private to"),
+    ],
+)
+def test_checker_of_private_names_finds_an_access(tmp_path, text, sentence):
+    selector = (
+        "_SIZE = 3\n"
+        "def _split(): pass\n"
+        "class A:\n"
+        "    class _Inner: pass\n"
+        "    def __init__(self):\n"
+        "        self._seed: int = 0\n"
+        "    def _gather(self): pass\n"
+    )
+    rooms = {"strategies/__init__": "", "strategies/_rows": "def count(): pass\n"}
+    root = _tree(tmp_path, rooms | {"selector": selector, "classifier": text})
+    found = private_accesses(root)
+    assert len(found) == 1
+    assert sentence in found[0]
+
+
+def test_checker_of_lengths(tmp_path):
+    root = _tree(tmp_path, {"labels": "x = 1\n" * 4, "data/batches": "x = 1\n" * 3})
+    assert too_long(root, 4) == []
+    assert too_long(root, 3) == ["crust_sklearn/labels.py: 4 lines"]

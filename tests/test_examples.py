@@ -14,6 +14,7 @@ TOPICS = {
     "grid_search",
     "jacobian",
     "label_issues",
+    "own_method",
     "own_module",
     "own_strategy",
     "paper_reference_default",

@@ -16,8 +16,10 @@ from crust_sklearn import (
     CoresetSampler,
     CoresetSelector,
     CRUSTClassifier,
+    NoisyLabelClassifier,
     _doc_link,
 )
+from crust_sklearn.baselines import ELRClassifier, SmallLossClassifier
 from crust_sklearn.modules import MLP
 from crust_sklearn.strategies import STRATEGIES, BaseStrategy
 
@@ -29,8 +31,14 @@ ESTIMATORS = [
     CoresetSelector(coreset_size=0.2),
     CoresetSampler(coreset_size=0.2),
     CoresetClassifier(LogisticRegression(max_iter=500)),
+    NoisyLabelClassifier(MLP),
+    ELRClassifier(MLP),
+    SmallLossClassifier(MLP, noise_rate=0.2),
     *(strategy() for strategy in STRATEGIES.values()),
 ]
+# Packages all of whose public names have a page.
+DOCUMENTED = ["", ".baselines", ".inspection", ".losses", ".measures", ".metrics", ".modules"]
+DOCUMENTED += [".strategies"]
 
 
 def api_pages() -> set[str]:
@@ -62,9 +70,7 @@ def site(monkeypatch):
     monkeypatch.setattr(_doc_link, "SITE", SITE)
 
 
-@pytest.mark.parametrize(
-    "module", ["", ".inspection", ".measures", ".metrics", ".modules", ".strategies"]
-)
+@pytest.mark.parametrize("module", DOCUMENTED)
 def test_every_public_object_has_a_page(module):
     public = import_module(f"crust_sklearn{module}").__all__
     assert {f"crust_sklearn{module}.{name}" for name in public} <= api_pages()

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import DataConversionWarning
 
-from crust_sklearn.labels import LabelCodec, check_labels, check_several_classes
+from crust_sklearn.labels import (
+    LabelCodec,
+    check_classes,
+    check_labels,
+    check_rows,
+    check_several_classes,
+    unite_labels,
+)
 
 CLASSES = {
     "codes": [0, 1, 2],
@@ -108,10 +115,36 @@ def test_bad_labels(y, message):
 
 def test_several_classes():
     check_several_classes(np.array([0, 1]))
-    with pytest.raises(ValueError, match=r"one class only, \['a'\]"):
+    with pytest.raises(ValueError, match=r"one class only, \['a'\].*at least two classes"):
         check_several_classes(np.array(["a"]))
-    with pytest.raises(ValueError, match="one class"):
+    with pytest.raises(ValueError, match="y contains no labels.*at least two classes"):
         check_several_classes(np.array([]))
+
+
+def test_rows_are_named_in_errors():
+    assert check_rows("y_pred", ["b", "a"]).tolist() == ["b", "a"]
+    with pytest.raises(ValueError, match="y_pred must hold one class label per row: .*NaN"):
+        check_rows("y_pred", [0.0, np.nan])
+    with pytest.raises(ValueError, match="y_pred holds no rows"):
+        check_rows("y_pred", [])
+
+
+def test_classes_are_the_ones_given_or_hold_them():
+    given_labels = {"y_true": np.array([3, 1]), "y_pred": np.array([2, 3])}
+    assert check_classes(None, given_labels).tolist() == [1, 2, 3]
+    assert check_classes([9, 3, 2, 1], given_labels).tolist() == [9, 3, 2, 1]
+    with pytest.raises(ValueError, match=r"y_pred holds labels .* \[2\]. Name all classes"):
+        check_classes([3, 1], given_labels)
+    with pytest.raises(ValueError, match="holds a label twice"):
+        check_classes([1, 1], {})
+    with pytest.raises(ValueError, match="expected .n_classes"):
+        check_classes([[1, 2]], {})
+
+
+def test_strings_are_not_united_with_numbers():
+    assert unite_labels(np.array(["b"]), np.array([]), np.array(["a"])).tolist() == ["a", "b"]
+    with pytest.raises(ValueError, match="Some labels are strings and some are numbers"):
+        unite_labels(np.array(["1"]), np.array([1]))
 
 
 def test_a_label_twice_is_refused():

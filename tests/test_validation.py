@@ -124,6 +124,7 @@ def test_no_sample_weight():
         ([1, np.inf, 1], "sample_weight contains NaN or infinity"),
         ([1, -1e-9, 1], "sample_weight contains negative values. Weights must be at least 0"),
         ([0, 0, 0], "sample_weight is zero for every row"),
+        ([1e308] * 3, r"sample_weight is too large: of up to 1e\+308.*Divide it by its largest"),
         (["a", "b", "c"], "sample_weight must hold numbers: could not convert"),
         ([[1], [1, 2], 3], "sample_weight must hold numbers"),
         ([None, {}, 1], "sample_weight must hold numbers"),

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp, vmap
 from torch.utils.data import default_collate
 
-from ..coreset_dataset import fetch_rows
+from ..data import fetch_rows
+from ..gradients import get_logits
+from ..nets.evaluation import evaluating
 
 # How many vectors share a pass: more of them fill small layers better, and take more memory.
 _N_TOGETHER = 4
@@ -25,7 +27,7 @@ class JacobianProducts:
     """The products J v and J^T u of a sample of rows; J itself is never formed.
 
     J has a row for each example and class, and a column for each trainable parameter. Use it
-    inside `evaluating`.
+    inside `differentiating`.
 
     Parameters
     ----------
@@ -145,8 +147,7 @@ class _Inference(nn.Module):
         self.has_probabilities = type(getattr(criterion, "_orig_mod", criterion)) is nn.NLLLoss
 
     def forward(self, x: Any) -> Tensor:
-        output = self.net.infer(x)
-        output = output[0] if isinstance(output, tuple) else output
+        output = get_logits(self.net.infer(x))
         if output.ndim != 2:
             raise ValueError(
                 f"The output of module={type(self.module).__name__} has shape "
@@ -168,23 +169,16 @@ def check_net(net: Any) -> None:
 
 
 @contextmanager
-def evaluating(net: Any) -> Iterator[None]:
-    """Eval mode, no compiled module, no draw from torch's generators; all as before afterwards."""
+def differentiating(net: Any) -> Iterator[None]:
+    """As `evaluating`; torch's generators, too, are as before after it."""
     check_net(net)
-    module = net.module_
-    plain = getattr(module, "_orig_mod", module)
-    training = {part: part.training for part in module.modules()}
-    devices = {p.device for p in module.parameters() if p.device.type == "cuda"}
-    # Function transforms do not reach into a compiled module.
-    vars(net)["module_"] = plain
-    try:
-        with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
-            # torch's own call, at the first use of forward mode.
-            message = ".torch.jit.script. is deprecated"
-            warnings.filterwarnings("ignore", message, DeprecationWarning)
-            module.eval()
-            yield
-    finally:
-        vars(net)["module_"] = module
-        for part, was_training in training.items():
-            part.training = was_training
+    devices = [p.device for p in net.module_.parameters() if p.device.type == "cuda"]
+    with (
+        evaluating(net),
+        torch.random.fork_rng(devices=set(devices)),
+        warnings.catch_warnings(),
+    ):
+        # torch's own call, at the first use of forward mode.
+        message = ".torch.jit.script. is deprecated"
+        warnings.filterwarnings("ignore", message, DeprecationWarning)
+        yield

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 from skorch.utils import is_dataset
 
-from .._inputs import is_tensor
-from ..coreset_dataset import RelabelledDataset
+from ..data import RelabelledDataset
+from ..data.inputs import is_tensor
 
 
 def check_n_rows(name: str, values: Any, n_rows: int) -> None:

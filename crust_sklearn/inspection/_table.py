@@ -13,14 +13,14 @@ MAX_LETTERS = 40
 
 
 def get_feature_cells(
-    features: np.ndarray | None, feature_names: list[str] | None
+    features: np.ndarray, feature_names: list[str] | None
 ) -> tuple[list[str], list[list[str]]]:
     """Return the header and the cells of the first columns of X, as text.
 
     Rows that are arrays themselves have no cells.
     """
-    if features is None or features.ndim > 2:
-        return [], [[] for _ in range(0 if features is None else len(features))]
+    if features.ndim > 2:
+        return [], [[] for _ in features]
     if features.ndim == 1:  # raw items
         return ["X"], [[_to_text(item)] for item in features]
     n_features = features.shape[1]

@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_number
 from ..labels import check_labels
-from ._images import draw_images, to_images
+from ._gallery import draw_rows
+from ._images import to_images
 from ._pyplot import import_pyplot
 from ._rows import (
     check_input,
@@ -20,7 +21,6 @@ from ._rows import (
     name_labels,
     take_rows,
 )
-from ._table import draw_table, get_feature_cells
 
 
 class ClusterDisplay:
@@ -194,20 +194,26 @@ class ClusterDisplay:
             If matplotlib is not installed.
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
-        self.axes_, self.table_ = np.empty(0, dtype=object), None
-        header, cells = self._get_cells()
-        style: dict[str, Any] = {
-            "title": f"{len(self.rows)} of the {self.n_members} rows that row {self.rows[0]} "
+        header, cells = ["row"], [[str(row)] for row in self.rows]
+        captions = [f"row {row}" for row in self.rows]
+        if self.labels is not None:
+            header.append("label")
+            cells = [[*row, str(label)] for row, label in zip(cells, self.labels, strict=True)]
+            captions = [f"{a}\n{b}" for a, b in zip(self.labels, captions, strict=True)]
+        self.ax_, self.axes_, self.table_ = draw_rows(
+            plt,
+            ax,
+            images=self.images,
+            captions=captions,
+            header=header,
+            cells=cells,
+            features=self.features,
+            feature_names=self.feature_names,
+            title=f"{len(self.rows)} of the {self.n_members} rows that row {self.rows[0]} "
             "stands for",
-            "colors": self._get_colors(),
-        }
-        if self.images is None:
-            self.ax_, self.table_ = draw_table(plt, ax, header, cells, **style, **kwargs)
-        else:
-            captions = [f"row {row}" for row in self.rows]
-            if self.labels is not None:
-                captions = [f"{a}\n{b}" for a, b in zip(self.labels, captions, strict=True)]
-            self.ax_, self.axes_ = draw_images(plt, ax, self.images, captions, **style, **kwargs)
+            colors=self._get_colors(),
+            **kwargs,
+        )
         self.figure_ = self.ax_.figure
         return self
 
@@ -216,16 +222,6 @@ class ClusterDisplay:
             return ["tab:blue", *["black"] * (len(self.rows) - 1)]
         own, *others = self.labels
         return ["tab:blue", *["black" if label == own else "tab:red" for label in others]]
-
-    def _get_cells(self) -> tuple[list[str], list[list[str]]]:
-        header, cells = ["row"], [[str(row)] for row in self.rows]
-        if self.labels is not None:
-            header.append("label")
-            cells = [[*row, str(label)] for row, label in zip(cells, self.labels, strict=True)]
-        if self.images is not None or self.features is None:
-            return header, cells
-        names, features = get_feature_cells(self.features, self.feature_names)
-        return [*header, *names], [a + b for a, b in zip(cells, features, strict=True)]
 
 
 def _get_clusters(estimator: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..labels import check_labels
 from ._pyplot import import_pyplot
-from ._rows import check_n_rows
+from ._right_labels import find_right_labels
 
 
 class CoresetDisplay:
@@ -99,7 +98,7 @@ class CoresetDisplay:
 
         Parameters
         ----------
-        clf : CRUSTClassifier
+        clf : CRUSTClassifier, or another NoisyLabelClassifier that chooses rows
             Fitted, for longer than its warm-up.
         y : array-like of shape (n_samples,), default=None
             The labels that were given to fit, in the same order.
@@ -121,8 +120,9 @@ class CoresetDisplay:
         sklearn.exceptions.NotFittedError
             If `clf` has made no selection, or its selections were trimmed away.
         ValueError
-            If a length is not that of the X given to fit, if only one of `y` and `y_true` is
-            given, or `is_clean` besides, or if no label is right.
+            If all selections are of later epochs than `history` has, if a length is not that of the
+            X given to fit, if only one of `y` and `y_true` is given, or `is_clean` besides, or if
+            no label is right.
         TypeError
             If `is_clean` does not hold bools.
         ImportError
@@ -130,17 +130,27 @@ class CoresetDisplay:
 
         Notes
         -----
-        Rows of the validation split do not count, nor selections from another number of rows, in
-        earlier calls of `partial_fit`: these have no cleanness.
+        Rows without `label_quality_`, those of a validation split, do not count, nor do selections
+        from another number of rows, in earlier calls of `partial_fit`: these have no cleanness.
+
+        Where `history` goes back to fewer epochs, as ``load_params(checkpoint=...)`` sets it, the
+        selections of those that it lacks are not shown.
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         check_is_fitted(
             clf,
-            ["coreset_history_", "coreset_assignment_"],
+            ["coreset_history_"],
             msg="This %(name)s has no coreset_history_: fit it, for more than warmup_epochs "
             "epochs, and do not trim it for prediction.",
         )
-        selections, history = clf.coreset_history_, clf.history
+        history = clf.history
+        selections = clf.coreset_history_.before(len(history))
+        if not len(selections):
+            raise ValueError(
+                f"There is no selection to show: history has {len(history)} epochs, and "
+                "coreset_history_ has selections of later ones only. Load the history that goes "
+                "with it, or fit again."
+            )
         # The column of an epoch that was interrupted may be missing.
         durations = [
             history[int(epoch)].get("selection_dur", np.nan) for epoch in selections.epochs
@@ -152,9 +162,12 @@ class CoresetDisplay:
             turnover=selections.turnover,
             selection_dur=np.array(durations),
         )
-        is_right = _find_right(y, y_true, is_clean, len(clf.coreset_assignment_))
+        n_rows = int(clf.coreset_history_.n_rows[-1])
+        is_right = _find_right(y, y_true, is_clean, n_rows)
         if is_right is not None:
-            display._add_cleanness(selections, is_right, ~np.isnan(clf.label_quality_))
+            quality = getattr(clf, "label_quality_", ())
+            in_train = ~np.isnan(quality) if len(quality) == n_rows else np.ones(n_rows, bool)
+            display._add_cleanness(selections, is_right, in_train)
         return display.plot(ax=ax, **kwargs)
 
     def _add_cleanness(self, selections: Any, is_right: np.ndarray, in_train: np.ndarray) -> None:
@@ -248,26 +261,10 @@ class CoresetDisplay:
 
 def _find_right(y: Any, y_true: Any, is_clean: Any, n_rows: int) -> np.ndarray | None:
     """Return which labels are right, None if it is not told."""
-    if (y is None) != (y_true is None):
-        name, other = ("y_true", "y") if y is None else ("y", "y_true")
-        raise ValueError(f"{name} is given without {other}: which labels are right takes both.")
-    if is_clean is not None:
-        if y is not None:
-            raise ValueError("Give either y and y_true or is_clean, not all of them.")
-        is_right = np.asarray(is_clean)
-        if is_right.dtype != bool:
-            raise TypeError(
-                f"is_clean must hold bools, True where the label is right; got {is_right.dtype}."
-            )
-        check_n_rows("is_clean", is_right, n_rows)
-    elif y is not None:
-        y, y_true = check_labels(y), check_labels(y_true)
-        check_n_rows("y", y, n_rows)
-        check_n_rows("y_true", y_true, n_rows)
-        is_right = y == y_true
-    else:
-        return None
-    if not is_right.any():
+    if y is not None and y_true is None:
+        raise ValueError("y is given without y_true: which labels are right takes both.")
+    is_right = find_right_labels(y, y_true, is_clean, n_rows)
+    if is_right is not None and not is_right.any():
         raise ValueError(
             "No label is right. Are y and y_true of the same kind and in the same order, or is "
             "is_clean turned around?"

@@ -12,7 +12,8 @@ from numpy.random import RandomState
 from sklearn.utils import check_random_state
 
 from .._validation import check_number
-from ._jacobian_products import JacobianProducts, evaluating
+from ._jacobian_products import JacobianProducts, differentiating
+from ._right_labels import find_right_labels
 
 # Few large blocks or many small ones cost the same number of products; in practice the best size
 # lies far below the number of vectors sought, and above one (Chen et al., arXiv 2508.06486).
@@ -172,7 +173,7 @@ def jacobian_spectrum(
             "many, better four times as many."
         )
     generator = check_random_state(random_state)
-    with evaluating(net):
+    with differentiating(net):
         jacobian = JacobianProducts(net, X, None, batch_size)
         shape = jacobian.n_rows, jacobian.n_classes
         n_components = min(n_components, math.prod(shape), jacobian.n_parameters)
@@ -322,9 +323,10 @@ def residual_alignment(
     Raises
     ------
     ValueError
-        If lengths differ, if a label is unknown, or if both `y_true` and `is_clean` are given.
+        If lengths differ, if a label is unknown, if `y_true` is given without `y`, or if both
+        `y_true` and `is_clean` are given.
     TypeError
-        If `net` is no skorch net, or if `is_clean` is not boolean.
+        If `net` is no skorch net, or if `is_clean` does not hold bools.
     sklearn.exceptions.NotFittedError
         If `net` is not initialized.
 
@@ -362,7 +364,7 @@ def residual_alignment(
     n_rows, n_classes, n_components = spectrum.vectors.shape
     size = information_space(spectrum, size=size).size
     check_number("batch_size", batch_size, kind=Integral, low=1)
-    is_clean = _check_is_clean(y, y_true, is_clean, n_rows)
+    is_clean = find_right_labels(y, y_true, is_clean, n_rows)
     residual = _get_residual(net, X, y, batch_size)
     if residual.shape != (n_rows, n_classes):
         raise ValueError(
@@ -393,7 +395,7 @@ def _divide(part: np.ndarray, whole: Any) -> np.ndarray:
 
 def _get_residual(net: Any, X: Any, y: Any, batch_size: int) -> np.ndarray:
     """Return y - p of every row, of shape (n_rows, n_classes) and dtype float64."""
-    with evaluating(net):
+    with differentiating(net):
         jacobian = JacobianProducts(net, X, y, batch_size)
     codes = np.concatenate([np.atleast_1d(np.asarray(part)) for part in jacobian.labels])
     n_rows, n_classes = jacobian.logits.shape
@@ -406,34 +408,3 @@ def _get_residual(net: Any, X: Any, y: Any, batch_size: int) -> np.ndarray:
     residual = -jacobian.logits.double().softmax(dim=1).cpu().numpy()
     residual[np.arange(n_rows), codes] += 1.0
     return residual
-
-
-def _check_is_clean(y: Any, y_true: Any, is_clean: Any, n_rows: int) -> np.ndarray | None:
-    """Return the mask of the rows with right labels, None where nothing tells."""
-    if y_true is not None and is_clean is not None:
-        raise ValueError("y_true and is_clean say the same: give one of them.")
-    if y_true is not None:
-        if y is None:
-            raise ValueError("y_true is compared with y: give y as well, or is_clean instead.")
-        name, is_clean = "y_true", _compare(y, y_true)
-    elif is_clean is not None:
-        name, is_clean = "is_clean", np.asarray(is_clean)
-        if is_clean.dtype != bool:
-            raise TypeError(f"is_clean must be boolean; got an array of {is_clean.dtype}.")
-    else:
-        return None
-    if is_clean.shape != (n_rows,):
-        raise ValueError(
-            f"{name} has shape {is_clean.shape}, and the spectrum is of {n_rows} rows. Give one "
-            "entry for each of them, in the same order."
-        )
-    return is_clean
-
-
-def _compare(y: Any, y_true: Any) -> np.ndarray:
-    given, true = np.asarray(y), np.asarray(y_true)
-    if given.shape != true.shape:
-        raise ValueError(
-            f"y has shape {given.shape} and y_true {true.shape}. Give the true label of each row."
-        )
-    return given == true

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_number
-from ..audit import find_label_issues
+from ..label_issues import find_label_issues, get_judge
 from ..labels import check_labels
-from ._images import draw_images, to_images
+from ._gallery import draw_rows
+from ._images import to_images
 from ._pyplot import import_pyplot
 from ._rows import check_input, get_feature_names, get_row_names, name_labels, take_rows
-from ._table import draw_table, get_feature_cells
 
 
 class LabelIssuesDisplay:
@@ -61,7 +61,7 @@ class LabelIssuesDisplay:
     >>> X, y_true = load_digits(return_X_y=True)
     >>> X, y = X[:500] / 16, make_label_noise(y_true[:500], "symmetric", 0.2, random_state=0).y
     >>> clf = CRUSTClassifier(MLP, max_epochs=10, lr=0.2, verbose=0, random_state=0).fit(X, y)
-    >>> display = LabelIssuesDisplay.from_estimator(clf, X, y, n_issues=10, image_shape=(8, 8))
+    >>> display = LabelIssuesDisplay.from_estimator(clf, X, n_issues=10, image_shape=(8, 8))
     >>> display.images.shape
     (10, 8, 8)
     """
@@ -92,7 +92,7 @@ class LabelIssuesDisplay:
         cls,
         clf: Any,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         n_issues: int = 20,
         class_names: Any = None,
@@ -104,15 +104,16 @@ class LabelIssuesDisplay:
 
         Parameters
         ----------
-        clf : CRUSTClassifier
+        clf : CRUSTClassifier, or a Pipeline or search that holds one
             Fitted, for longer than its warm-up.
         X : array-like, tensor, DataFrame, sparse matrix or torch Dataset of n_samples rows
             The rows given to fit, in the same order, or what shows them better: images before
             they were normalized, texts before they were encoded. Of the shape (n, H, W),
             (n, C, H, W) or (n, H, W, C), with one or three channels, they are taken for images.
             The index of a DataFrame, or of y, names the rows.
-        y : array-like of shape (n_samples,)
-            The labels that were given to fit.
+        y : array-like of shape (n_samples,), default=None
+            The labels that were given to fit, which are compared with those that fit has seen.
+            None: those that fit has seen.
         n_issues : int, default=20
             The largest number of labels to show.
         class_names : sequence of shape (n_classes,) or dict, default=None
@@ -131,10 +132,12 @@ class LabelIssuesDisplay:
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            If `clf` was not fitted, or stopped before its first selection.
+            If nothing in `clf` has judged its training labels: it was not fitted, or stopped before
+            its first selection.
         ValueError
-            If X or y has another length than the X given to fit, if `class_names` lacks a class,
-            if `image_shape` does not fit, or if it is not known how to show a row of X.
+            If X or y has another length than the X given to fit, if y is not what was given to fit,
+            if `class_names` lacks a class, if `image_shape` does not fit, or if it is not known how
+            to show a row of X.
         TypeError
             If `n_issues` is not an integer.
         ImportError
@@ -148,16 +151,17 @@ class LabelIssuesDisplay:
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         check_number("n_issues", n_issues, kind=Integral, low=1)
-        labels = check_labels(y)
-        found = find_label_issues(clf, labels, as_frame=False)
-        check_input(X, len(labels))
+        judge = get_judge(clf)
+        n_rows = len(judge.given_labels_)
+        found = find_label_issues(judge, None if y is None else check_labels(y), as_frame=False)
+        check_input(X, n_rows)
         worst = found.rows[:n_issues]
         features = take_rows(X, worst) if len(worst) else None
         return cls(
-            rows=get_row_names(len(labels), X, y)[worst],
-            given_label=name_labels(found.given_label[:n_issues], class_names, clf.classes_),
+            rows=get_row_names(n_rows, X, y)[worst],
+            given_label=name_labels(found.given_label[:n_issues], class_names, judge.classes_),
             suggested_label=name_labels(
-                found.suggested_label[:n_issues], class_names, clf.classes_
+                found.suggested_label[:n_issues], class_names, judge.classes_
             ),
             score=found.score[:n_issues],
             n_found=len(found.rows),
@@ -186,32 +190,33 @@ class LabelIssuesDisplay:
             If matplotlib is not installed.
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
-        self.axes_, self.table_ = np.empty(0, dtype=object), None
-        header, cells = self._get_cells()
-        style: dict[str, Any] = {
-            "title": f"{len(self.rows)} of {self.n_found} labels that are probably wrong",
-            "colors": ["black"] * len(self.rows),
-        }
-        if not len(self.rows):
+        if len(self.rows):
+            self.ax_, self.axes_, self.table_ = self._draw(plt, ax, kwargs)
+        else:
+            self.axes_, self.table_ = np.empty(0, dtype=object), None
             self.ax_ = plt.subplots(figsize=(5.0, 1.5))[1] if ax is None else ax
             self.ax_.set_axis_off()
             self.ax_.text(0.5, 0.5, "No label is probably wrong.", ha="center", va="center")
-        elif self.images is None:
-            self.ax_, self.table_ = draw_table(plt, ax, header, cells, **style, **kwargs)
-        else:
-            captions = [
-                f"{given} \N{RIGHTWARDS ARROW} {suggested}\nrow {row}: {score}"
-                for row, given, suggested, score in cells
-            ]
-            self.ax_, self.axes_ = draw_images(plt, ax, self.images, captions, **style, **kwargs)
         self.figure_ = self.ax_.figure
         return self
 
-    def _get_cells(self) -> tuple[list[str], list[list[str]]]:
+    def _draw(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> tuple[Any, np.ndarray, Any]:
         columns = zip(self.rows, self.given_label, self.suggested_label, self.score, strict=True)
         cells = [[*map(str, names), f"{score:.2f}"] for *names, score in columns]
-        header = ["row", "given", "suggested", "score"]
-        if self.images is not None or self.features is None:
-            return header, cells
-        names, features = get_feature_cells(self.features, self.feature_names)
-        return [*header, *names], [a + b for a, b in zip(cells, features, strict=True)]
+        captions = [
+            f"{given} \N{RIGHTWARDS ARROW} {suggested}\nrow {row}: {score}"
+            for row, given, suggested, score in cells
+        ]
+        return draw_rows(
+            plt,
+            ax,
+            images=self.images,
+            captions=captions,
+            header=["row", "given", "suggested", "score"],
+            cells=cells,
+            features=self.features,
+            feature_names=self.feature_names,
+            title=f"{len(self.rows)} of {self.n_found} labels that are probably wrong",
+            colors=["black"] * len(self.rows),
+            **kwargs,
+        )

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, check_random_state
 
 from .._validation import check_number
 from ..measures import low_rank_error
-from ..reselection import loss_gradients
+from ..nets.loss_gradients import loss_gradients
 from ..strategies import STRATEGIES, make_strategy
 from ._pyplot import import_pyplot
 
@@ -171,8 +171,8 @@ class LowRankDisplay:
         Notes
         -----
         Gradients of the cross-entropy at the logits sum to zero over the classes, and so do those
-        of "leave_one_out": their rank is at most the number of classes less one. So is that of
-        "features", a linear function of them. "last_layer" has more to choose from, and many more
+        of "leave-one-out": their rank is at most the number of classes less one. So is that of
+        "features", a linear function of them. "last-layer" has more to choose from, and many more
         columns.
         """
         import_pyplot(f"{cls.__name__}.from_estimator")

@@ -1,5 +1,8 @@
 """Residual networks for small images, as in section 4.2 of He et al. (2016)."""
 
+from inspect import cleandoc
+from typing import TypeVar
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -149,176 +152,101 @@ def _init_weights(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight)
 
 
-class ResNet20(ResNet):
+# What the docs of all networks of a fixed depth end with.
+_DOC = """
+    Parameters
+    ----------
+    num_classes : int, default=10
+        Number of classes, the columns of the output.
+    in_channels : int, default=3
+        Number of channels of the images.
+
+    Attributes
+    ----------
+    fc : torch.nn.Linear
+        The last layer, from 64 features to the logits.
+
+    Raises
+    ------
+    ValueError
+        If a count is not positive.
+    TypeError
+        If a count is not an integer.
+
+    See Also
+    --------
+    ResNet : The same for any depth, with the architecture and its source.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from crust_sklearn.modules import {name}
+    >>> {name}()(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+"""
+
+
+class _FixedDepth(ResNet):
+    """A ResNet whose class says how deep it is."""
+
+    def __init__(self, num_classes: int = 10, in_channels: int = 3) -> None:
+        super().__init__(self.depth, num_classes, in_channels)
+
+
+_Network = TypeVar("_Network", bound=type[_FixedDepth])
+
+
+def _document(network: _Network) -> _Network:
+    parts = network.__doc__ or "", _DOC.format(name=network.__name__)
+    network.__doc__ = "\n\n".join(map(cleandoc, parts))
+    return network
+
+
+@_document
+class ResNet20(_FixedDepth):
     """Residual network of 20 layers for small images.
 
     It has 0.27 million parameters.
-
-    Parameters
-    ----------
-    num_classes : int, default=10
-        Number of classes, the columns of the output.
-    in_channels : int, default=3
-        Number of channels of the images.
-
-    Raises
-    ------
-    ValueError
-        If a count is not positive.
-    TypeError
-        If a count is not an integer.
-
-    See Also
-    --------
-    ResNet : The same for any depth, with the architecture and its source.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from crust_sklearn.modules import ResNet20
-    >>> ResNet20()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3) -> None:
-        super().__init__(20, num_classes, in_channels)
+    depth = 20
 
 
-class ResNet32(ResNet):
+@_document
+class ResNet32(_FixedDepth):
     """Residual network of 32 layers for small images.
 
     It has 0.46 million parameters, and is the network of the CRUST paper.
-
-    Parameters
-    ----------
-    num_classes : int, default=10
-        Number of classes, the columns of the output.
-    in_channels : int, default=3
-        Number of channels of the images.
-
-    Raises
-    ------
-    ValueError
-        If a count is not positive.
-    TypeError
-        If a count is not an integer.
-
-    See Also
-    --------
-    ResNet : The same for any depth, with the architecture and its source.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from crust_sklearn.modules import ResNet32
-    >>> ResNet32()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3) -> None:
-        super().__init__(32, num_classes, in_channels)
+    depth = 32
 
 
-class ResNet44(ResNet):
+@_document
+class ResNet44(_FixedDepth):
     """Residual network of 44 layers for small images.
 
     It has 0.66 million parameters.
-
-    Parameters
-    ----------
-    num_classes : int, default=10
-        Number of classes, the columns of the output.
-    in_channels : int, default=3
-        Number of channels of the images.
-
-    Raises
-    ------
-    ValueError
-        If a count is not positive.
-    TypeError
-        If a count is not an integer.
-
-    See Also
-    --------
-    ResNet : The same for any depth, with the architecture and its source.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from crust_sklearn.modules import ResNet44
-    >>> ResNet44()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3) -> None:
-        super().__init__(44, num_classes, in_channels)
+    depth = 44
 
 
-class ResNet56(ResNet):
+@_document
+class ResNet56(_FixedDepth):
     """Residual network of 56 layers for small images.
 
     It has 0.85 million parameters.
-
-    Parameters
-    ----------
-    num_classes : int, default=10
-        Number of classes, the columns of the output.
-    in_channels : int, default=3
-        Number of channels of the images.
-
-    Raises
-    ------
-    ValueError
-        If a count is not positive.
-    TypeError
-        If a count is not an integer.
-
-    See Also
-    --------
-    ResNet : The same for any depth, with the architecture and its source.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from crust_sklearn.modules import ResNet56
-    >>> ResNet56()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3) -> None:
-        super().__init__(56, num_classes, in_channels)
+    depth = 56
 
 
-class ResNet110(ResNet):
+@_document
+class ResNet110(_FixedDepth):
     """Residual network of 110 layers for small images.
 
     It has 1.7 million parameters.
-
-    Parameters
-    ----------
-    num_classes : int, default=10
-        Number of classes, the columns of the output.
-    in_channels : int, default=3
-        Number of channels of the images.
-
-    Raises
-    ------
-    ValueError
-        If a count is not positive.
-    TypeError
-        If a count is not an integer.
-
-    See Also
-    --------
-    ResNet : The same for any depth, with the architecture and its source.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from crust_sklearn.modules import ResNet110
-    >>> ResNet110()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3) -> None:
-        super().__init__(110, num_classes, in_channels)
+    depth = 110

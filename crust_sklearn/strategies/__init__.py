@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._validation import check_choice
-from ._base import BaseDistanceStrategy, BaseStrategy, Coreset
+from .base import BaseDistanceStrategy, BaseStrategy, Coreset
 from .centrality import Centrality
 from .facility_location import FacilityLocation
 from .greedy_css import GreedyCSS

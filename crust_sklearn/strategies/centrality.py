@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import RandomState
 
-from ._base import BaseDistanceStrategy
-from ._distances import weighted_row_sums
-from ._parts import split_at_random
+from .base import BaseDistanceStrategy
+from .distances import weighted_row_sums
+from .parts import split_at_random
 
 
 class Centrality(BaseDistanceStrategy):
@@ -35,7 +35,8 @@ class Centrality(BaseDistanceStrategy):
     array([1, 2])
     """
 
-    def _split_rows(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+    def split_rows(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+        """Return the rows of each part: drawn at random."""
         # Against a random part a row is as central as against all rows, up to noise.
         return split_at_random(len(X), limit, random_state)
 

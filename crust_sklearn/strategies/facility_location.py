@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from .._validation import check_choice, check_number
-from ._base import BaseDistanceStrategy
+from .base import BaseDistanceStrategy
 
 # Choices by whole rows of the distance matrix, before lists of near rows replace them.
 N_DENSE = 6
@@ -64,8 +64,9 @@ class FacilityLocation(BaseDistanceStrategy):
         self.optimizer = optimizer
         self.epsilon = epsilon
 
-    def _check_options(self) -> None:
-        super()._check_options()
+    def check_options(self) -> None:
+        """Raise if a parameter of the strategy is not valid."""
+        super().check_options()
         check_choice("optimizer", self.optimizer, ("lazy", "stochastic"))
         check_number("epsilon", self.epsilon, low=0.0, high=1.0, open_low=True)
         if self.epsilon == 1.0:
@@ -104,12 +105,6 @@ def _gain(
             part += w[i] * (shorter + abs(shorter))
         total += float(part)
     return 0.5 * total
-
-
-@numba.njit(cache=True, nogil=True)
-def _shorten(row: np.ndarray, nearest: np.ndarray) -> None:  # pragma: no cover (compiled)
-    for i in range(row.size):
-        nearest[i] = min(nearest[i], row[i])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -162,13 +157,38 @@ def _near_gain(
     return total, keep
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _gain_now(
+    row: int,
+    distances: np.ndarray,
+    weights: np.ndarray,
+    nearest: np.ndarray,
+    lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> float:  # pragma: no cover (compiled)
+    first, stop, near, near_distance = lists
+    if near.size == 0:
+        gain = _gain(distances[row], weights, nearest)
+    else:
+        gain, stop[row] = _near_gain(first[row], stop[row], near, near_distance, weights, nearest)
+    return gain
+
+
 @numba.njit(cache=True, nogil=True)
-def _shorten_near(
-    near: np.ndarray, near_distance: np.ndarray, nearest: np.ndarray
+def _choose(
+    row: int,
+    distances: np.ndarray,
+    nearest: np.ndarray,
+    lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:  # pragma: no cover (compiled)
-    for at in range(near.size):
-        i = near[at]
-        nearest[i] = min(nearest[i], near_distance[at])
+    # Shorten the distances of the rows that are nearer to the new medoid.
+    first, stop, near, near_distance = lists
+    if near.size == 0:
+        for i in range(nearest.size):
+            nearest[i] = min(nearest[i], distances[row, i])
+    else:
+        for at in range(first[row], stop[row]):
+            i = near[at]
+            nearest[i] = min(nearest[i], near_distance[at])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -218,41 +238,31 @@ def lazy_greedy(
     """
     n_rows = distances.shape[0]
     nearest = np.full(n_rows, start, np.float32)
+    lists = _list_near(distances[:0], nearest)
     gains = np.empty(n_rows)
     for i in range(n_rows):
-        gains[i] = _gain(distances[i], weights, nearest)
+        gains[i] = _gain_now(i, distances, weights, nearest, lists)
     heap = np.argsort(-gains, kind="mergesort")
     bounds = gains[heap]
     evaluated_at = np.zeros(n_rows, np.int64)
     size = n_rows
     indices = np.empty(n_select, np.int64)
     chosen_gains = np.empty(n_select)
-    first, stop, near, near_distance = _list_near(distances[:0], nearest)
     next_try = N_DENSE
     for step in range(n_select):
-        if step == next_try and near.size == 0:
-            first, stop, near, near_distance = _list_near(distances, nearest)
-            next_try *= 2
+        if step == next_try and lists[2].size == 0:
+            lists, next_try = _list_near(distances, nearest), 2 * next_try
         while evaluated_at[heap[0]] != step:
             top = heap[0]
             evaluated_at[top] = step
-            if near.size == 0:
-                gain = _gain(distances[top], weights, nearest)
-            else:
-                gain, stop[top] = _near_gain(
-                    first[top], stop[top], near, near_distance, weights, nearest
-                )
+            gain = _gain_now(top, distances, weights, nearest, lists)
             _sift_down(heap, bounds, size, top, gain)
         top = heap[0]
         indices[step] = top
         chosen_gains[step] = bounds[0]
         size -= 1
         _sift_down(heap, bounds, size, heap[size], bounds[size])
-        if near.size == 0:
-            _shorten(distances[top], nearest)
-        else:
-            part = slice(first[top], stop[top])
-            _shorten_near(near[part], near_distance[part], nearest)
+        _choose(top, distances, nearest, lists)
     return indices, chosen_gains
 
 
@@ -283,24 +293,17 @@ def stochastic_greedy(
     size = n_rows
     indices = np.empty(n_select, np.int64)
     chosen_gains = np.empty(n_select)
-    first, stop, near, near_distance = _list_near(distances[:0], nearest)
+    lists = _list_near(distances[:0], nearest)
     next_try = N_DENSE
     for step in range(n_select):
-        if step == next_try and near.size == 0:
-            first, stop, near, near_distance = _list_near(distances, nearest)
-            next_try *= 2
+        if step == next_try and lists[2].size == 0:
+            lists, next_try = _list_near(distances, nearest), 2 * next_try
         best, best_gain = -1, -1.0
         for c in range(min(n_candidates, size)):
             # A partial shuffle: candidates of one step are distinct.
             other = c + min(int(draws[step, c] * (size - c)), size - c - 1)
             rest[c], rest[other] = rest[other], rest[c]
-            row = rest[c]
-            if near.size == 0:
-                gain = _gain(distances[row], weights, nearest)
-            else:
-                gain, stop[row] = _near_gain(
-                    first[row], stop[row], near, near_distance, weights, nearest
-                )
+            gain = _gain_now(rest[c], distances, weights, nearest, lists)
             if gain > best_gain or (gain == best_gain and rest[c] < rest[best]):
                 best, best_gain = c, gain
         chosen = rest[best]
@@ -308,9 +311,5 @@ def stochastic_greedy(
         rest[best] = rest[size]
         indices[step] = chosen
         chosen_gains[step] = best_gain
-        if near.size == 0:
-            _shorten(distances[chosen], nearest)
-        else:
-            part = slice(first[chosen], stop[chosen])
-            _shorten_near(near[part], near_distance[part], nearest)
+        _choose(chosen, distances, nearest, lists)
     return indices, chosen_gains

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import RandomState
 
-from ._base import BaseStrategy
-from ._low_rank import greedy_rows
+from .base import BaseStrategy
+from .low_rank import greedy_rows
 
 
 class GreedyLowRank(BaseStrategy):

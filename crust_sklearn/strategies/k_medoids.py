@@ -13,8 +13,8 @@ from numpy.random import RandomState
 from sklearn.exceptions import ConvergenceWarning
 
 from .._validation import check_choice, check_number
-from ._base import BaseDistanceStrategy, BaseStrategy, Coreset
-from ._distances import normalize_rows, weighted_row_sums
+from .base import BaseDistanceStrategy, BaseStrategy, Coreset
+from .distances import normalize_rows, weighted_row_sums
 from .facility_location import lazy_greedy
 
 # A swap has to gain this share of what it moves: more than rounding can feign, so that every
@@ -98,26 +98,29 @@ class KMedoids(BaseDistanceStrategy):
         self.init = init
         self.max_iter = max_iter
 
-    def _check_options(self) -> None:
-        super()._check_options()
+    def check_options(self) -> None:
+        """Raise if a parameter of the strategy is not valid."""
+        super().check_options()
         check_choice("solver", self.solver, ("fasterpam", "pam", "alternate", "clara"))
         check_choice("init", self.init, ("greedy", "random"))
         check_number("max_iter", self.max_iter, kind=Integral, low=1)
-        if self.solver == "clara" and hasattr(self._metric(), "pairwise"):
+        if self.solver == "clara" and hasattr(self.get_metric(), "pairwise"):
             raise ValueError(
                 "solver='clara' takes no object with a method pairwise as metric. Give the name "
                 "of a metric or a function of two rows, or choose another solver."
             )
 
-    def _max_rows(self) -> float:
+    def get_max_rows(self) -> float:
+        """Return how many rows may be selected from at once."""
         # CLARA samples rows, so that it needs them, and no distance matrix of them all.
-        return np.inf if self.solver == "clara" else super()._max_rows()
+        return np.inf if self.solver == "clara" else super().get_max_rows()
 
-    def _select_part(
+    def select_part(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
+        """Return the coreset of a part: by its distance matrix, or by its rows for "clara"."""
         base = BaseStrategy if self.solver == "clara" else BaseDistanceStrategy
-        return base._select_part(self, X, n_select, sample_weight, random_state)
+        return base.select_part(self, X, n_select, sample_weight, random_state)
 
     def _pick(
         self,
@@ -177,11 +180,11 @@ class KMedoids(BaseDistanceStrategy):
     ) -> np.ndarray:
         # One sample at a time: given several, CLARA 0.3.0 reports the positions that the best
         # medoids had in their sample as positions in the last sample, that is, other rows.
-        rows = normalize_rows(X)[0] if self._metric() == "euclidean" else X
+        rows = normalize_rows(X)[0] if self.get_metric() == "euclidean" else X
         best, least = np.arange(options["n_clusters"]), np.inf
         for _ in range(N_SAMPLES):
             solver = clara(
-                metric=self._metric(), n_sampling_iter=1, random_state=random_state, **options
+                metric=self.get_metric(), n_sampling_iter=1, random_state=random_state, **options
             ).fit(rows)
             if solver.inertia_ < least:
                 best, least = solver.medoid_indices_, solver.inertia_

@@ -10,9 +10,9 @@ from numpy.random import RandomState
 from scipy import linalg
 
 from .._validation import check_choice, check_number
-from ._base import BaseStrategy, Coreset, _make_coreset
-from ._distances import nearest_rows
-from ._low_rank import rank_tolerance, row_norms, scale_rows, shorten_rows
+from .base import BaseStrategy, Coreset, make_coreset
+from .distances import nearest_rows
+from .low_rank import rank_tolerance, row_norms, scale_rows, shorten_rows
 
 
 class Leverage(BaseStrategy):
@@ -82,20 +82,22 @@ class Leverage(BaseStrategy):
         self.ridge = ridge
         self.sampling = sampling
 
-    def _check_options(self) -> None:
-        super()._check_options()
+    def check_options(self) -> None:
+        """Raise if a parameter of the strategy is not valid."""
+        super().check_options()
         check_choice("sampling", self.sampling, ("proportional", "top"))
         if isinstance(self.ridge, str):
             check_choice("ridge", self.ridge, ("auto",))
         else:
             check_number("ridge", self.ridge, low=0.0, open_low=True)
 
-    def _select_part(
+    def select_part(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> Coreset:
+        """Return the coreset of a part, with the weights that go with the draw."""
         indices, odds = self._draw(X, n_select, sample_weight, random_state)
-        assignment, nearest = nearest_rows(X, indices, self._metric())
-        coreset = _make_coreset(indices, assignment, nearest, sample_weight)
+        assignment, nearest = nearest_rows(X, indices, self.get_metric())
+        coreset = make_coreset(indices, assignment, nearest, sample_weight)
         if self.sampling == "top":
             return coreset
         return replace(coreset, weights=sample_weight[indices] / odds[indices])

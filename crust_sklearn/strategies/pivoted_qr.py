@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import RandomState
 from scipy import linalg
 
-from ._base import BaseStrategy
-from ._low_rank import fill_by_norm, rank_tolerance, row_norms, scale_rows
+from .base import BaseStrategy
+from .low_rank import fill_by_norm, rank_tolerance, row_norms, scale_rows
 
 
 class PivotedQR(BaseStrategy):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import RandomState
 
-from ._base import BaseStrategy
-from ._low_rank import row_norms, scale_rows
+from .base import BaseStrategy
+from .low_rank import row_norms, scale_rows
 
 
 class SmallestNorm(BaseStrategy):

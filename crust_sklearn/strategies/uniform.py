@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import RandomState
 
-from ._base import BaseStrategy
+from .base import BaseStrategy
 
 
 class Uniform(BaseStrategy):

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
@@ -15,6 +16,7 @@ from skorch.dataset import ValidSplit
 
 import crust_sklearn.inspection
 from crust_sklearn import CRUSTClassifier, make_label_noise
+from crust_sklearn.coreset_history import CoresetHistory
 from crust_sklearn.inspection import (
     ClusterDisplay,
     CoresetDisplay,
@@ -124,10 +126,18 @@ def test_given_axes_are_used(clf):
         display.plot(axes[0, 0])
 
 
+class TrainingRows(Callback):
+    """Keep which rows are trained on."""
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        self.rows = np.asarray(dataset_train.indices)
+
+
 def test_validation_rows_do_not_count():
-    clf = make(train_split=ValidSplit(3, stratified=True)).fit(X, Y)
+    spy = TrainingRows()
+    clf = make(train_split=ValidSplit(3, stratified=True), callbacks=[spy]).fit(X, Y)
     display = CoresetDisplay.from_estimator(clf, is_clean=IS_RIGHT)
-    in_train = clf.coreset_assignment_ >= 0
+    in_train = np.isin(np.arange(N), spy.rows)
     assert in_train.sum() == 100
     assert display.base_clean_fraction == pytest.approx(IS_RIGHT[in_train].mean())
     chosen = np.isin(np.arange(N), clf.coreset_indices_)
@@ -155,6 +165,60 @@ def test_after_an_interrupt():
     assert len(display.coreset_size) == 4
 
 
+class Trained(BaseEstimator):
+    """As much of a fitted net as is needed, with a history that may have lost epochs."""
+
+    def __init__(self, n_epochs):
+        self.history = [
+            {"coreset_size": 10 + i, "selection_dur": float(i)} for i in range(n_epochs)
+        ]
+        self.coreset_history_ = CoresetHistory()
+        for epoch, rows in ((1, [0, 1]), (4, [1, 2]), (7, [2, 3])):
+            self.coreset_history_.add(epoch, rows, n_rows=5)
+
+    def fit(self, X, y):
+        raise AssertionError("not to be fitted")
+
+
+@pytest.mark.parametrize(("n_epochs", "n_shown"), [(9, 3), (8, 3), (7, 2), (5, 2), (4, 1), (2, 1)])
+def test_selections_beyond_the_history_are_not_shown(n_epochs, n_shown):
+    is_clean = np.array([True, False, True, True, True])
+    display = CoresetDisplay.from_estimator(Trained(n_epochs), is_clean=is_clean)
+    assert display.epochs.tolist() == list(range(1, n_epochs + 1))
+    assert display.coreset_size.tolist() == list(range(10, 10 + n_epochs))
+    assert display.selection_epochs.tolist() == [2, 5, 8][:n_shown]
+    assert display.selection_dur.tolist() == [1, 4, 7][:n_shown]
+    np.testing.assert_allclose(display.turnover, [np.nan, 2 / 3, 2 / 3][:n_shown])
+    np.testing.assert_allclose(display.clean_fraction, [0.5, 0.5, 1][:n_shown])
+    np.testing.assert_allclose(display.recall, [0.25, 0.25, 0.5][:n_shown])
+    assert display.base_clean_fraction == 0.8
+
+
+@pytest.mark.parametrize("n_epochs", [0, 1])
+def test_no_selection_within_the_history(n_epochs):
+    with pytest.raises(ValueError, match=f"history has {n_epochs} epochs.*Load the history"):
+        CoresetDisplay.from_estimator(Trained(n_epochs))
+
+
+class FourthEpoch(Callback):
+    """Save what a Checkpoint saves, at the end of the fourth epoch."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 4:
+            net.save_params(f_params=self.folder / "params.pt", f_history=self.folder / "history")
+
+
+def test_after_loading_an_earlier_epoch(tmp_path):
+    clf = make(callbacks=[FourthEpoch(tmp_path)]).fit(X, Y)
+    clf.load_params(f_params=tmp_path / "params.pt", f_history=tmp_path / "history")
+    display = CoresetDisplay.from_estimator(clf, is_clean=IS_RIGHT)
+    assert display.epochs.tolist() == [1, 2, 3, 4]
+    assert display.selection_epochs.tolist() == [2]
+
+
 def test_nothing_to_show():
     with pytest.raises(NotFittedError, match="warmup_epochs"):
         CoresetDisplay.from_estimator(make())
@@ -170,11 +234,12 @@ def test_nothing_to_show():
     ("labels", "error", "message"),
     [
         ({"y": Y}, ValueError, "y is given without y_true"),
+        ({"y": Y, "is_clean": IS_RIGHT}, ValueError, "y is given without y_true"),
         ({"y_true": TRUE}, ValueError, "y_true is given without y"),
-        ({"y": Y, "y_true": TRUE, "is_clean": IS_RIGHT}, ValueError, "not all of them"),
-        ({"y": Y[:-1], "y_true": TRUE}, ValueError, "y has 149 entries, and 150 rows"),
-        ({"y": Y, "y_true": TRUE[:-1]}, ValueError, "y_true has 149 entries"),
-        ({"is_clean": IS_RIGHT[1:]}, ValueError, "is_clean has 149 entries"),
+        ({"y": Y, "y_true": TRUE, "is_clean": IS_RIGHT}, ValueError, "give one of them"),
+        ({"y": Y[:-1], "y_true": TRUE}, ValueError, r"y has the shape \(149,\), and 150 rows"),
+        ({"y": Y, "y_true": TRUE[:-1]}, ValueError, r"y_true has the shape \(149,\)"),
+        ({"is_clean": IS_RIGHT[1:]}, ValueError, r"is_clean has the shape \(149,\)"),
         ({"is_clean": IS_RIGHT.astype(int)}, TypeError, "is_clean must hold bools"),
         ({"is_clean": np.zeros(N, bool)}, ValueError, "No label is right"),
         ({"y": NAMES[Y], "y_true": TRUE}, ValueError, "No label is right"),

@@ -11,7 +11,7 @@ from torch.func import functional_call, jacrev
 from torch.utils.data import TensorDataset
 
 from crust_sklearn import CRUSTClassifier
-from crust_sklearn.inspection._jacobian_products import JacobianProducts, evaluating
+from crust_sklearn.inspection._jacobian_products import JacobianProducts, differentiating
 from crust_sklearn.inspection.jacobian import (
     JacobianSpectrum,
     information_space,
@@ -119,7 +119,7 @@ def test_products_are_those_of_the_dense_jacobian(name):
     J = dense_jacobian(net, X)
     rng = np.random.RandomState(0)
     u = torch.as_tensor(rng.standard_normal((2, N, C)))
-    with evaluating(net):
+    with differentiating(net):
         jacobian = JacobianProducts(net, X, None, batch_size=7)
         v = {
             name: torch.as_tensor(rng.standard_normal((2, *p.shape)))
@@ -156,6 +156,21 @@ def test_frozen_and_unused_parameters():
     net.module_.requires_grad_(False)
     with pytest.raises(ValueError, match="Partly has no trainable parameter.*requires_grad"):
         jacobian_spectrum(net, X)
+
+
+def test_logits_may_come_in_an_object():
+    class Wrapped(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, X):
+            return SimpleNamespace(logits=self.module(X))
+
+    net, X = make_case("mlp", torch.float64)
+    expected = jacobian_spectrum(net, X, n_components=3, random_state=0)
+    found = jacobian_spectrum(make_net(Wrapped(net.module_)), X, n_components=3, random_state=0)
+    np.testing.assert_allclose(found.singular_values, expected.singular_values)
 
 
 def test_probabilities_for_nll_loss_are_taken_as_their_logarithms():
@@ -439,10 +454,10 @@ class Unflatten(nn.Module):
     ("options", "error", "message"),
     [
         ({"y_true": [0] * N, "is_clean": [True] * N}, ValueError, "y_true and is_clean say the"),
-        ({"y_true": [0] * 3}, ValueError, r"y has shape \(24,\) and y_true \(3,\)"),
-        ({"is_clean": [True]}, ValueError, r"is_clean has shape \(1,\), and the spectrum is of 24"),
-        ({"is_clean": [1] * N}, TypeError, "is_clean must be boolean; got an array of int64"),
-        ({"y": None, "y_true": [0] * N}, ValueError, "y_true is compared with y"),
+        ({"y_true": [0] * 3}, ValueError, r"y_true has the shape \(3,\), and 24 rows"),
+        ({"is_clean": [True]}, ValueError, r"is_clean has the shape \(1,\), and 24 rows"),
+        ({"is_clean": [1] * N}, TypeError, "is_clean must hold bools.* got int64"),
+        ({"y": None, "y_true": [0] * N}, ValueError, "y_true is given without y"),
         ({"y": None}, ValueError, "y must hold the given label.*integers from 0 to 2"),
         ({"y": [0.5] * N}, ValueError, "y must hold the given label"),
         ({"y": [C] * N}, ValueError, "y must hold the given label"),

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from crust_sklearn import CRUSTClassifier, find_label_issues, make_label_noise
 from crust_sklearn.inspection import LabelIssuesDisplay
@@ -28,6 +29,7 @@ class Judged(BaseEstimator):
     """As much of a fitted classifier as is needed."""
 
     def __init__(self, quality=QUALITY, suggested=SUGGESTED):
+        self.given_labels_ = Y
         self.label_quality_ = np.array(quality)
         self.suggested_labels_ = np.array(suggested)
         self.classes_ = np.array(["cat", "dog"])
@@ -55,7 +57,7 @@ def test_of_a_fitted_classifier():
     X, true = X[:300].astype(np.float32) / 16, true[:300]
     y = make_label_noise(true, "symmetric", 0.2, random_state=0).y
     clf = CRUSTClassifier(MLP, max_epochs=8, lr=0.2, verbose=0, random_state=0).fit(X, y)
-    issues = find_label_issues(clf, y, as_frame=False)
+    issues = find_label_issues(clf, as_frame=False)
     display = show(X, y, clf, n_issues=12, image_shape=(8, 8))
     assert_array_equal(display.rows, issues.rows[:12])
     assert_array_equal(display.score, issues.score[:12])
@@ -63,6 +65,19 @@ def test_of_a_fitted_classifier():
     assert display.suggested_label.tolist() == list(map(str, issues.suggested_label[:12]))
     assert display.n_found == len(issues.rows) > 12
     assert_array_equal(display.images, X[issues.rows[:12]].reshape(-1, 8, 8))
+
+
+@pytest.mark.parametrize("X", [IMAGES, IMAGES.reshape(N, -1)], ids=["images", "table"])
+def test_labels_need_not_be_given(X):
+    display, expected = show(X, y=None), show(X)
+    assert display.rows.tolist() == expected.rows.tolist() == WORST
+    assert display.given_label.tolist() == ["dog", "dog", "cat", "cat"]
+
+
+def test_of_a_pipeline():
+    display = show(clf=make_pipeline("passthrough", Judged()), class_names=["Katze", "Hund"])
+    assert display.rows.tolist() == WORST
+    assert display.given_label.tolist() == ["Hund", "Hund", "Katze", "Katze"]
 
 
 # -- images -----------------------------------------------------------------------------------
@@ -263,6 +278,7 @@ def test_options_reach_matplotlib():
         ({"n_issues": 2.0}, TypeError, "n_issues must be an integer"),
         ({"X": IMAGES[1:]}, ValueError, "X has 7 entries, and 8 rows"),
         ({"y": Y[1:]}, ValueError, "y has 7 entries, and 8 rows"),
+        ({"y": Y[::-1]}, ValueError, "of 8 rows differ, the first of them row 0"),
         ({"X": {"a": IMAGES}}, ValueError, "X is a dict"),
         ({"class_names": ["cat"]}, ValueError, "class_names has 1 entries.* 2 classes"),
         ({"class_names": {"cat": "Katze"}}, ValueError, r"class_names lacks the labels \['dog'\]"),

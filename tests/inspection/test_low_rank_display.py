@@ -9,11 +9,11 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from crust_sklearn import CRUSTClassifier
-from crust_sklearn.held_out import leave_one_out_predictions
 from crust_sklearn.inspection import LowRankDisplay
+from crust_sklearn.label_noise import leave_one_out_predictions
 from crust_sklearn.measures import low_rank_error
 from crust_sklearn.modules import MLP
-from crust_sklearn.reselection import loss_gradients
+from crust_sklearn.nets.loss_gradients import loss_gradients
 from crust_sklearn.strategies import STRATEGIES, Leverage, PivotedQR
 
 RNG = np.random.default_rng(0)
@@ -171,13 +171,13 @@ def by_autograd(net, kind):
     found = []
     for x, y in zip(torch.as_tensor(X), torch.as_tensor(Y), strict=True):
         loss = nn.functional.cross_entropy(net.module_(x[None]), y[None])
-        at = {"logits": tap["z"], "features": tap["h"], "last_layer": layer.weight}[kind]
+        at = {"logits": tap["z"], "features": tap["h"], "last-layer": layer.weight}[kind]
         found.append(torch.autograd.grad(loss, at)[0].flatten().numpy())
     hook.remove()
     return np.stack(found)
 
 
-@pytest.mark.parametrize("kind", ["logits", "features", "last_layer"])
+@pytest.mark.parametrize("kind", ["logits", "features", "last-layer"])
 def test_gradients_are_those_of_autograd(kind):
     net = make(gradient=kind, selector="facility-location").fit(X, Y)
     before = net.module_.state_dict(), net.coreset_history_.epochs.tolist()
@@ -188,15 +188,17 @@ def test_gradients_are_those_of_autograd(kind):
 
 def test_leave_one_out_gradients():
     net = make().fit(X, Y)
-    quality, average = net.label_quality_average_, net.label_quality_average_.average.copy()
+    before = {name: np.copy(array) for name, array in net.state_.state_dict().items()}
     one_hot = np.eye(3)[Y]
     weights = 1 / np.bincount(Y)[Y]
     expected = leave_one_out_predictions(get_features(net), one_hot, weights)
     expected = np.maximum(expected, 1e-4)
     expected = expected / expected.sum(axis=1, keepdims=True) - one_hot
     np.testing.assert_allclose(loss_gradients(net, X, Y), expected, atol=1e-5)
-    assert net.label_quality_average_ is quality
-    np.testing.assert_array_equal(quality.average, average)
+    after = net.state_.state_dict()
+    assert after.keys() == before.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
 
 
 def get_features(net):
@@ -223,7 +225,7 @@ def test_gradients_of_labels_of_any_kind_and_of_datasets():
 
 
 def test_from_estimator_is_from_data_of_the_gradients():
-    net = make(gradient="last_layer", selector="facility-location").fit(X, Y)
+    net = make(gradient="last-layer", selector="facility-location").fit(X, Y)
     params = {"strategies": ["uniform", "greedy-css"], "random_state": 0, "n_repeats": 2}
     display = LowRankDisplay.from_estimator(net, X, Y, sizes=[1, 3, 5], **params)
     expected = LowRankDisplay.from_data(loss_gradients(net, X, Y), sizes=[1, 3, 5], **params)

@@ -1,4 +1,5 @@
 import copy
+import inspect
 import pickle
 
 import pytest
@@ -117,9 +118,38 @@ def test_last_layer_is_linear():
     assert (net.fc.in_features, net.fc.out_features) == (64, 3)
 
 
+@pytest.mark.parametrize("network", PUBLISHED_SIZES)
+def test_signature_says_which_sizes_a_network_takes(network):
+    parameters = inspect.signature(network).parameters
+    assert {name: p.default for name, p in parameters.items()} == {
+        "num_classes": 10,
+        "in_channels": 3,
+    }
+
+
+@pytest.mark.parametrize("network", PUBLISHED_SIZES)
+def test_docs_are_about_this_network(network):
+    summary, size, *sections = inspect.getdoc(network).split("\n\n")
+    assert f"of {network.__name__.removeprefix('ResNet')} layers" in summary
+    assert f"{PUBLISHED_SIZES[network]} million" in size
+    names = [section.split("\n")[0] for section in sections]
+    assert names == ["Parameters", "Attributes", "Raises", "See Also", "Examples"]
+    assert f">>> {network.__name__}()" in sections[-1]
+
+
+def test_a_subclass_has_its_own_docs():
+    class Mine(ResNet20):
+        """Mine."""
+
+    assert Mine.__doc__ == "Mine."
+    assert Mine(num_classes=3).fc.out_features == 3
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_pickles_and_copies(duplicate):
-    net = ResNet20(num_classes=4).eval()
+@pytest.mark.parametrize("network", [ResNet20, ResNet32])
+def test_pickles_and_copies(network, duplicate):
+    assert duplicate(network) is network
+    net = network(num_classes=4).eval()
     X = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(duplicate(net)(X), net(X))
 

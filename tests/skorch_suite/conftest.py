@@ -17,11 +17,7 @@ class _SkorchName(type):
 
 
 class NeuralNetClassifier(CRUSTClassifier, metaclass=_SkorchName):
-    """CRUSTClassifier with skorch's name, and with skorch's two defaults that it changes.
-
-    The warm-up is longer than the default's: most tests train for a few epochs and count what
-    happens in each, which an epoch over a coreset would change. Longer ones reach the coreset.
-    """
+    """CRUSTClassifier with skorch's name, and with skorch's two defaults that it changes."""
 
     def __init__(
         self,
@@ -29,16 +25,9 @@ class NeuralNetClassifier(CRUSTClassifier, metaclass=_SkorchName):
         *,
         criterion=nn.NLLLoss,
         train_split=ValidSplit(5, stratified=True),  # noqa: B008  (as in skorch)
-        warmup_epochs=5,
         **kwargs,
     ):
-        super().__init__(
-            module,
-            criterion=criterion,
-            train_split=train_split,
-            warmup_epochs=warmup_epochs,
-            **kwargs,
-        )
+        super().__init__(module, criterion=criterion, train_split=train_split, **kwargs)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -49,23 +38,35 @@ def crust_in_place_of_skorch():
     skorch.NeuralNetClassifier = original
 
 
-COUNT = "counts 9 batches in each epoch: an epoch over a coreset has fewer"
-ONE_DIM = "labels that are not one per row cannot be grouped, so they are refused"
+COUNT = "counts the batches of each epoch: an epoch over a coreset has fewer"
+ONE_DIM = "labels that are not one per row cannot be judged, so they are refused"
+MESSAGE = "the dataset is refused by a message of our own, which says what to do"
 ABSENT = "reads files that skorch's package does not ship: fails for skorch too"
 
 # Every difference, with its reason. Strict: a test that passes must leave this list.
 DIFFERENCES = {
     "test_callback_is_called[on_batch_begin-90]": COUNT,
     "test_callback_is_called[on_batch_end-90]": COUNT,
-    "test_criterion_non_module": "the criterion has no loss per example, which selection needs",
+    "test_accumulator_that_returns_last_value": COUNT,
+    "test_gradient_accumulation[1]": COUNT,
+    "test_gradient_accumulation[2]": COUNT,
+    "test_gradient_accumulation[3]": COUNT,
     "test_net_variable_prediction_lengths": ONE_DIM,
     "test_net_variable_label_lengths": ONE_DIM,
+    "test_fit_with_dataset_one_item_error": MESSAGE,
+    "test_fit_with_dataset_three_items_error": MESSAGE,
+    "test_predefined_split": "loaders get the dataset wrapped, so that batches know their rows",
     "test_load_cuda_params_to_cpu[f_params-net_cuda.pt]": ABSENT,
     "test_load_cuda_params_to_cpu[f_optimizer-optimizer_cuda.pt]": ABSENT,
     "test_pickle_load[False]": ABSENT,
 }
-# LBFGS remembers the curvature of the full-batch loss, which a new coreset changes.
-UNSTABLE = {"test_fit_lbfgs_optimizer": "LBFGS may diverge when the coreset changes"}
+# These depend on the weights that training begins with, which are drawn from a stream of our own.
+UNSTABLE = {
+    # LBFGS remembers the curvature of the full-batch loss, which a new coreset changes.
+    "test_fit_lbfgs_optimizer": "LBFGS may diverge when the coreset changes",
+    "test_fit_sparse_csr_learns": "asks for a loss 1.25 times that of the end to begin with: "
+    "skorch has less, too, with one seed in four",
+}
 
 
 def pytest_collection_modifyitems(items):

@@ -17,10 +17,10 @@ from crust_sklearn.strategies import (
     KMedoids,
     SmallestNorm,
     Uniform,
-    _base,
+    base,
     make_strategy,
 )
-from crust_sklearn.strategies._distances import distance_matrix
+from crust_sklearn.strategies.distances import distance_matrix
 
 VARIANTS = {
     "lazy": FacilityLocation(),
@@ -226,7 +226,7 @@ def test_rows_that_do_not_fit_are_selected_in_parts(strategy, n_select, monkeypa
         sizes.append(len(rows))
         return distance_matrix(rows, metric)
 
-    monkeypatch.setattr(_base, "distance_matrix", record)
+    monkeypatch.setattr(base, "distance_matrix", record)
     weights = np.random.RandomState(1).uniform(0, 2, 3000)
     with sklearn.config_context(working_memory=1):
         coreset = strategy.select(X, n_select, sample_weight=weights, random_state=0)

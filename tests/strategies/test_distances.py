@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 
-from crust_sklearn.strategies._distances import (
+from crust_sklearn.strategies.distances import (
     METRICS,
     check_metric,
     cross_distances,
@@ -101,6 +101,34 @@ def test_a_metric_that_is_not_finite(bad):
 
     with pytest.raises(ValueError, match="metric=.* gives distances that are NaN or infinite"):
         distance_matrix(np.eye(3), metric)
+
+
+class Similarity:
+    def pairwise(self, X, Y):
+        return -X @ Y.T
+
+
+@pytest.mark.parametrize("metric", [lambda x, y: -np.abs(x - y).sum(), Similarity()])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_a_metric_that_is_negative(metric, scale):
+    X = scale * np.random.RandomState(0).standard_normal((20, 4))
+    message = "metric=.* gives negative distances, such as -.*Give one that returns at least 0"
+    with pytest.raises(ValueError, match=message):
+        distance_matrix(X, metric)
+    with pytest.raises(ValueError, match=message):
+        nearest_rows(X, np.array([3, 9]), metric)
+    with pytest.raises(ValueError, match=message):
+        cross_distances(X, X[:3], metric)
+
+
+@pytest.mark.parametrize("n_rows", [1, 20])
+def test_a_metric_may_be_negative_by_rounding(n_rows):
+    class Rounded:
+        def pairwise(self, X, Y):
+            return cdist(X, Y) - 1e-9
+
+    X = np.random.RandomState(0).standard_normal((n_rows, 4))
+    np.testing.assert_allclose(cross_distances(X, X, Rounded()), cdist(X, X), atol=1e-8)
 
 
 @given(

@@ -1,6 +1,8 @@
 """Selection in many groups, by workers of every kind."""
 
 import os
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -99,6 +101,55 @@ def test_an_interrupt_leaves_nothing_behind(other_process, tmp_path):
     assert not [name for name in vars(selector) if name in FITTED]
 
 
+# Waits in the midst of a selection, in a process whose workers do not share its memory.
+WAITING = """
+import sys
+import joblib
+import numpy as np
+from joblib.parallel import SequentialBackend
+from crust_sklearn import CoresetSelector
+
+class OtherProcess(SequentialBackend):
+    supports_sharedmem = False
+
+class Waiting:
+    def select(self, X, n_select, *, sample_weight, random_state):
+        print("selecting", flush=True)
+        sys.stdin.read()
+
+joblib.register_parallel_backend("other-process", OtherProcess)
+with joblib.parallel_config("other-process"):
+    CoresetSelector(Waiting()).fit(np.eye(5))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is swept without fcntl")
+def test_what_a_killed_process_leaves_is_taken_away_by_the_next(other_process, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "selecting\n"
+        left = os.listdir(tmp_path)
+        assert len(left) == 1
+        with other_process:
+            fit()
+        # The process lives: what is its own stays.
+        assert os.listdir(tmp_path) == left
+        assert (tmp_path / left[0] / "rows.joblib").exists()
+    finally:
+        process.kill()
+        process.communicate()
+    assert os.listdir(tmp_path) == left
+    strangers = tmp_path / "crust-another-machine-x", tmp_path / "crust-notes"
+    for folder in strangers:
+        folder.mkdir()
+        (folder / "lock").touch()
+    with joblib.parallel_config("other-process"):
+        fit()
+    assert sorted(os.listdir(tmp_path)) == sorted(folder.name for folder in strangers)
+
+
 def test_an_interrupt_keeps_the_last_selection():
     selector = CoresetSelector(coreset_size=0.1).fit(X, Y)
     before = selector.sample_indices_.copy()
@@ -111,6 +162,37 @@ def test_progress_counts_parts(capsys):
     fit(verbose=50)
     # Two parts and two small classes.
     assert "4 out of   4" in "".join(capsys.readouterr())
+
+
+class Chosen(FacilityLocation):
+    """Chooses the last rows, in the documented method."""
+
+    def select(self, X, n_select, *, sample_weight=None, random_state=None):
+        indices = np.arange(len(X))[-n_select:]
+        assignment = np.zeros(len(X), int)
+        assignment[indices] = np.arange(n_select)
+        return Coreset(indices, np.bincount(assignment, sample_weight), assignment, 0.0)
+
+
+class Passed(FacilityLocation):
+    """Leaves everything to its base."""
+
+    def select(self, X, n_select, *, sample_weight=None, random_state=None):
+        return super().select(X, n_select, sample_weight=sample_weight, random_state=random_state)
+
+
+def test_a_select_of_its_own_is_used():
+    selector = CoresetSelector(Chosen(), coreset_size=9).fit(X, Y)
+    expected = [np.flatnonzero(label == Y)[-n:] for label, n in [(0, 7), (1, 1), (2, 1)]]
+    np.testing.assert_array_equal(selector.sample_indices_, np.concatenate(expected))
+    with pytest.raises(ValueError, match="Did you mean 'lazy'"):
+        CoresetSelector(Chosen("lasy")).fit(X, Y)
+
+
+@pytest.mark.parametrize("optimizer", ["lazy", "stochastic"])
+def test_a_select_that_calls_its_base_changes_nothing(optimizer):
+    # Also for the class that takes two parts.
+    assert_same(fit(Passed(optimizer)), fit(FacilityLocation(optimizer)))
 
 
 class Given(BaseStrategy):

@@ -1,0 +1,106 @@
+"""SmallLossClassifier: train on the rows of smallest loss."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from .._validation import check_number
+from ..nets import EpochPlan, NoisyLabelClassifier
+from ..nets.row_outputs import compute_row_losses
+
+
+class SmallLossClassifier(NoisyLabelClassifier):
+    """Train each epoch on the rows of smallest loss.
+
+    A network learns wrong labels last [1]_: a row of large loss probably has one.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class or instance
+    noise_rate : float
+        The share of rows that is left out, in [0, 1): the share of wrong labels, known or guessed.
+    warmup_epochs : int, default=5
+        Epochs on all rows before the first selection.
+    reselect_every : int, default=1
+        Epochs from one selection to the next.
+    **kwargs : dict
+        As in `NoisyLabelClassifier`.
+
+    Attributes
+    ----------
+    coreset_indices_ : ndarray of shape (n_coreset,), dtype int64
+        The rows of the last selection, ascending.
+    coreset_history_ : CoresetHistory
+        The rows that each selection chose.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+
+    Notes
+    -----
+    Co-teaching [2]_ chooses in each batch, for another network, and leaves out a share that grows
+    in the first ten epochs; this chooses among all rows at once, for itself, after a warm-up.
+
+    References
+    ----------
+    .. [1] Arpit et al., "A Closer Look at Memorization in Deep Networks", ICML 2017.
+    .. [2] Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama, "Co-teaching: Robust Training of Deep Neural
+       Networks with Extremely Noisy Labels", NeurIPS 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn.baselines import SmallLossClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> y[:15] = 2
+    >>> clf = SmallLossClassifier(
+    ...     MLP, noise_rate=0.1, lr=0.05, max_epochs=20, random_state=0, verbose=0
+    ... )
+    >>> len(clf.fit(X, y).coreset_indices_)
+    135
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        noise_rate: float,
+        warmup_epochs: int = 5,
+        reselect_every: int = 1,
+        **kwargs: Any,
+    ):
+        self.noise_rate = noise_rate
+        self.warmup_epochs = warmup_epochs
+        self.reselect_every = reselect_every
+        super().__init__(module, **kwargs)
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not valid."""
+        super().check_parameters()
+        check_number("noise_rate", self.noise_rate, low=0, high=1 - 1e-9)
+        check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
+        check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
+
+    def plan_epoch(self, epoch: int) -> EpochPlan | None:
+        """Choose the rows of smallest loss.
+
+        Parameters
+        ----------
+        epoch : int
+
+        Returns
+        -------
+        plan : EpochPlan or None
+        """
+        since = epoch - self.warmup_epochs
+        if since < 0 or (self.state_.plan is not None and since % self.reselect_every):
+            return self.state_.plan
+        assert self.training_ is not None
+        rows, losses = self.training_.rows, compute_row_losses(self)
+        if self.training_.weights is not None:
+            losses[self.training_.weights == 0] = np.inf  # they count nothing in any batch
+        n_kept = max(1, round((1 - self.noise_rate) * len(rows)))
+        return EpochPlan(np.sort(rows[np.argsort(losses, kind="stable")[:n_kept]]))

@@ -1,0 +1,480 @@
+"""NoisyLabelClassifier: the trunk of every method for wrong labels."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.history import History
+from torch import Tensor
+
+from ..labels import check_labels, check_several_classes
+from . import checks, loading
+from .divergence import check_last_epoch
+from .epoch_plan import EpochPlan
+from .restoring import restoring
+from .row_loss_net import RowLossNet
+from .state import TrainingState
+from .training import Training
+
+
+class NoisyLabelClassifier(RowLossNet):
+    """Base of classifiers that train a torch module on noisy labels: the loop, without a method.
+
+    A :class:`skorch.NeuralNetClassifier` in which every training batch carries the numbers of its
+    rows in the X given to fit. A method fills in what it needs of two steps: `plan_epoch` says
+    which rows the coming epoch trains on, with what weights and mixtures; `get_losses` gives one
+    loss for each example. As it is, it trains on all rows by the criterion.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class or instance
+        Returns logits, one column per class (see `criterion`), a tuple of which they are the first,
+        or an object with an attribute `logits`. A class is built with the ``module__...``
+        parameters; `num_classes`, `in_channels` and `in_features` are set from the data where its
+        signature has them and they were not given.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, batches and all that a method draws, each from a stream of its own for each
+        epoch; None draws the seed from torch's global generator. See the notes.
+    criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
+        As in skorch, ``NLLLoss`` is given the logarithm of what the module returns.
+    train_split : None or callable, default=None
+        skorch's internal validation split. None trains on all rows: a split by noisy labels
+        costs data and measures noise.
+    classes : array-like or None, default=None
+        The labels in the order of the module's columns. None: the sorted labels of y. Names of the
+        columns may go with labels that are columns, 0..n_classes-1, as in skorch.
+    **kwargs : dict
+        All other parameters of :class:`skorch.NeuralNetClassifier`: `optimizer`, `lr`,
+        `max_epochs`, `batch_size`, `callbacks`, `device`, ``module__...``, ...
+
+    Attributes
+    ----------
+    coreset_indices_ : ndarray of shape (n_coreset,), dtype int64
+        The rows of the last plan, ascending; not there as long as all rows are trained on.
+    coreset_weights_ : ndarray of shape (n_coreset,), dtype float64
+        Their weights in the loss, of mean one.
+    coreset_history_ : CoresetHistory
+        The rows of each new plan.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+    n_features_in_ : int
+        Number of features, where X is 2-d.
+    history : skorch.history.History
+        Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained
+        on, and `selection_dur`, the seconds that `plan_epoch` took, which `dur` includes.
+    state_ : TrainingState
+        What training has learnt beside the weights, as arrays by name.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before any training, if a parameter or the data is not valid; the net is then as it was.
+    FloatingPointError
+        If the training loss becomes NaN or infinite. The history is kept.
+
+    Notes
+    -----
+    The process-global generators of torch, numpy and Python are neither seeded nor drawn from
+    (but for one number of torch's where `random_state` is None), with one exception. Layers that
+    draw in their forward pass, as dropout does, know no other source than torch's: it is lent to
+    them for the time of each forward pass, and left as it was. Fits in several threads then take
+    turns in these passes; what else draws from torch in another thread meanwhile is not told
+    apart. What a dataset draws in ``__getitem__`` is its own affair: with workers
+    (``iterator_train__num_workers``) they are seeded from the stream of the batches.
+
+    Examples
+    --------
+    Bootstrapping (Reed et al., 2015), soft, is one step:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from crust_sklearn import NoisyLabelClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> class Bootstrapping(NoisyLabelClassifier):
+    ...     def get_losses(self, y_pred, y_true, rows):
+    ...         own = -(y_pred.softmax(dim=1) * y_pred.log_softmax(dim=1)).sum(dim=1)
+    ...         return 0.95 * super().get_losses(y_pred, y_true, rows) + 0.05 * own
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = Bootstrapping(MLP, lr=0.1, max_epochs=20, random_state=0, verbose=0)
+    >>> clf.fit(X / 16, y).score(X / 16, y) > 0.8
+    True
+    """
+
+    state_: TrainingState
+
+    def plan_epoch(self, epoch: int) -> EpochPlan | None:
+        """Say what the coming epoch trains on.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0, over all calls of `fit` and `partial_fit`.
+
+        Returns
+        -------
+        plan : EpochPlan or None
+            None: all training rows, with their sample weights.
+        """
+        return None
+
+    def check_training(self) -> None:
+        """Refuse what cannot work before the first batch of a call; extend it by `super()`."""
+        assert self.training_ is not None
+        training = self.training_
+        if checks.is_empty_classes(self.classes):
+            raise ValueError("classes=[] names no class. Give one label per class, or None.")
+        if self.codec_ is not None:
+            check_several_classes(self.codec_.classes)
+        if training.codes is None:
+            return
+        checks.check_items_agree(training.dataset, training.codes, training.collate_fn)
+        checks.check_several_codes(training.codes, training.weights)
+        checks.check_class_weights(getattr(self, "criterion_", None), len(self.classes_))
+        # What a user passes on to forward may be made for batches of another size.
+        if not training.fit_params:
+            checks.check_module(self, *training.fetch(np.arange(min(2, len(training.rows)))))
+
+    def get_fitted_attributes(self) -> dict[str, Any]:
+        """Return what the net publishes after each new plan, and in the end.
+
+        Extend it by `super()`: fitted attributes are set here and nowhere else.
+
+        Returns
+        -------
+        attributes : dict of str to object
+            Names end in an underscore.
+        """
+        plan = self.state_.plan
+        if plan is None:
+            return {}
+        assert self.training_ is not None
+        order, weights = np.argsort(plan.rows), self.training_.get_weights(plan)
+        return {
+            "coreset_indices_": np.asarray(plan.rows, np.int64)[order],
+            "coreset_weights_": np.ones(len(order)) if weights is None else weights[order],
+            "coreset_history_": self.state_.coreset_history,
+        }
+
+    def get_row_state(self, name: str, n_columns: int) -> Tensor:
+        """Return numbers that a method keeps for each row of X, zeros at first.
+
+        They are part of `state_`: a later call with the same rows goes on with them.
+
+        Parameters
+        ----------
+        name : str
+        n_columns : int
+
+        Returns
+        -------
+        state : tensor of shape (n_samples, n_columns), dtype float32
+            On the module's device, to be changed in place; a row for each row of X.
+        """
+        assert self.training_ is not None
+        device = next(self.module_.parameters()).device
+        kept = self.state_.entries.get(name)
+        if kept is None:
+            kept = torch.zeros(self.training_.n_rows, n_columns, device=device)
+        self.state_.entries[name] = kept = torch.as_tensor(kept).to(device)
+        return kept
+
+    def get_most_rows(self, epoch: int, class_sizes: list[int]) -> int:
+        """Return how many rows an epoch trains on, at most; for `count_steps`.
+
+        Parameters
+        ----------
+        epoch : int
+        class_sizes : list of int
+            The number of rows of each class.
+
+        Returns
+        -------
+        n_rows : int
+        """
+        return sum(class_sizes)
+
+    def count_steps(self, y: Any) -> int:
+        """Return how many steps the optimizer takes in a fit, at most.
+
+        Schedules that change with every batch need it: epochs over a coreset have fewer batches.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,)
+            The labels of the training rows.
+
+        Returns
+        -------
+        n_steps : int
+            Exact where sizes are fixed, and rows are grouped by label or not at all.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from crust_sklearn import CRUSTClassifier
+        >>> from crust_sklearn.modules import MLP
+        >>> clf = CRUSTClassifier(MLP, max_epochs=20, coreset_size=0.5, batch_size=64)
+        >>> clf.count_steps([0, 1] * 500)  # one epoch of 16 batches, and 19 of 8
+        168
+
+        For instance: ``LRScheduler(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1,
+        total_steps=168, step_every="batch")``.
+        """
+        class_sizes = np.unique(check_labels(y), return_counts=True)[1].tolist()
+        options = {"batch_size": self.batch_size} | self.get_params_for("iterator_train")
+        return sum(
+            loading.count_batches(options, self.get_most_rows(epoch, class_sizes))
+            for epoch in range(self.max_epochs)
+        )
+
+    def get_selection_dataset(self, dataset_train: Any) -> Any:
+        """Return the dataset that rows are judged on: the training rows, in order.
+
+        Override it where `dataset_train` augments its rows: selection should see them plain.
+
+        Parameters
+        ----------
+        dataset_train : torch Dataset
+
+        Returns
+        -------
+        dataset : torch Dataset
+            Of the same length and order.
+        """
+        return dataset_train
+
+    # -- fit ------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any) -> Any:
+        """Initialize the module, unless `warm_start`, and train it.
+
+        Parameters
+        ----------
+        X : array-like, tensor, dict of arrays, DataFrame, sparse matrix or torch Dataset
+            The training rows, n_samples of them. The columns of a DataFrame are given to the
+            module by name where its forward takes them, else as one array.
+        y : array-like of shape (n_samples,), default=None
+            Labels of any kind; None only where X is a Dataset that holds them. Where it
+            holds labels and y is given, y counts.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each row counts in the loss and in the selection. Rows of weight zero never
+            enter a coreset.
+        **fit_params : dict
+            Passed on to the module's forward and to `train_split`, as in skorch.
+
+        Returns
+        -------
+        self : object
+        """
+        is_fresh = not (self.warm_start and self.initialized_)
+        with self._calling(sample_weight, fit_params):
+            self._prepare(X, y, None, reset=is_fresh)
+            super().fit(X, y, **fit_params)
+        return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        **fit_params: Any,
+    ) -> Any:
+        """Train on, for `max_epochs` more epochs.
+
+        Epochs are counted over all calls. With the same rows and labels as in the call before, all
+        goes on as in one long fit.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will occur; needed in the first call if y lacks some.
+        **fit_params : dict
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        if fit_params.get("_routing_method") == "fit":
+            return super().partial_fit(X, y, classes, **fit_params)
+        with self._calling(sample_weight, fit_params):
+            self._prepare(X, y, classes, reset=not self.initialized_)
+            super().partial_fit(X, y, classes, **fit_params)
+        return self
+
+    @contextmanager
+    def _calling(self, sample_weight: Any, fit_params: dict[str, Any]) -> Iterator[None]:
+        """Hold what a call trains on; leave the net as it was if the call is refused."""
+        training = Training(sample_weight, fit_params)
+        try:
+            with restoring(self, lambda: training.has_begun):
+                self.training_ = training
+                yield
+        finally:
+            self.__dict__.pop("training_", None)
+
+    def _prepare(self, X: Any, y: Any, classes: Any, *, reset: bool) -> None:
+        self.check_parameters()
+        self.learn_data(X, y, classes, reset=reset)
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not valid, before anything else; extend it by `super()`."""
+        checks.check_loop(self)
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
+        """Return the datasets of the training and of the validation rows, or None for these.
+
+        Parameters
+        ----------
+        X, y, **fit_params
+            As in `fit`.
+
+        Returns
+        -------
+        dataset_train, dataset_valid : torch Dataset
+        """
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        if self.training_ is None or self.training_.dataset is not None:
+            self.training_ = Training()
+        self.training_.open(train, self.get_collate_fn("iterator_train"))
+        checks.check_monitors(getattr(self, "callbacks_", ()), valid is not None)
+        return train, valid
+
+    # -- the epochs -----------------------------------------------------------------------
+
+    def initialize(self) -> Any:
+        """Initialize the module and all that goes with it; forget what training has found.
+
+        Returns
+        -------
+        self : object
+        """
+        for name in ("seed_", "state_", *vars(self).get("published_", ())):
+            self.__dict__.pop(name, None)
+        return super().initialize()
+
+    def initialize_history(self) -> Any:
+        """Initialize the history of the epochs; the one before stays as it was.
+
+        Returns
+        -------
+        self : object
+        """
+        # A copy, as the one before may be needed again, and may be of a class of the user's own.
+        before = vars(self).get("history_")
+        self.history_ = History() if before is None else copy.copy(before)
+        self.history_.clear()
+        return self
+
+    def on_epoch_begin(
+        self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        """Check, before the first epoch of a call, that it can work; then open a row of history.
+
+        Parameters
+        ----------
+        net : NoisyLabelClassifier
+        dataset_train, dataset_valid : torch Dataset, default=None
+        **kwargs : dict
+        """
+        if self.training_ is not None:
+            self._check_epoch(self.training_)
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+
+    def _check_epoch(self, training: Training) -> None:
+        if training.is_checked:
+            check_last_epoch(self.history)
+            return
+        self.check_training()
+        self._find_state(len(self.history))
+        training.is_checked = True
+
+    def _find_state(self, epoch: int) -> None:
+        """Go on with the state of the call before if it was about the same rows and labels."""
+        assert self.training_ is not None
+        training = self.training_
+        fingerprint = training.get_fingerprint(self.get_selection_dataset(training.dataset))
+        state = vars(self).get("state_")
+        if state is None or state.fingerprint != fingerprint or state.epoch >= epoch:
+            history = None if state is None else state.coreset_history.before(epoch)
+            self.state_ = TrainingState(fingerprint, history)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run one epoch; of training, over the rows of its plan.
+
+        Parameters
+        ----------
+        iterator : iterable of batches or None
+        training : bool
+        prefix : str
+        step_fn : callable
+        **fit_params : dict
+        """
+        if training and self.training_ is not None:
+            start, epoch = time.perf_counter(), len(self.history) - 1
+            self.training_.fit_params = fit_params
+            old = self.state_.plan
+            with restoring(self, lambda: self.state_.plan is not old):
+                plan = self.plan_epoch(epoch)
+                if plan is not None:
+                    iterator = self._get_planned_iterator(plan, epoch)
+            self.state_.epoch = epoch
+            n_rows = len(self.training_.rows if plan is None else plan.rows)
+            self.history.record("coreset_size", n_rows)
+            self.history.record("selection_dur", time.perf_counter() - start)
+            self.training_.generator.manual_seed(self.get_seed("batches", epoch))
+            self.training_.watch(self.module_).reseed(self.get_seed("module", epoch))
+            step_fn = self.make_step(step_fn)
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+
+    def _get_planned_iterator(self, plan: EpochPlan, epoch: int) -> Any:
+        assert self.training_ is not None
+        training, is_new = self.training_, plan is not self.state_.plan
+        # Mixtures are drawn anew in every epoch.
+        if is_new or plan.mixing is not None or training.planned_iterator is None:
+            rng = np.random.default_rng(self.get_seed("mixtures", epoch))
+            iterator = self.get_iterator(training.make_planned(plan, rng), training=True)
+            training.planned_iterator, self.state_.plan = iterator, plan
+        if is_new:
+            self.state_.coreset_history.add(epoch, plan.rows, training.n_rows)
+            self._publish()
+        return training.planned_iterator
+
+    def _publish(self) -> None:
+        attributes = self.get_fitted_attributes()
+        self.__dict__.update(attributes)
+        self.published_ = sorted({*vars(self).get("published_", ()), *attributes})
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Publish what training has found.
+
+        Parameters
+        ----------
+        net : NoisyLabelClassifier
+        X, y : input data, default=None
+        **kwargs : dict
+        """
+        super().on_train_end(net, X=X, y=y, **kwargs)
+        if self.training_ is not None and self.training_.has_begun:
+            self._publish()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("training_", None)
+        return state
+
+    def trim_for_prediction(self) -> None:
+        """Remove what prediction does not need, as in skorch, and what training has kept."""
+        super().trim_for_prediction()
+        for name in ("state_", "coreset_history_"):
+            self.__dict__.pop(name, None)

@@ -1,0 +1,274 @@
+"""RowLossNet: a classifier whose training batches know their rows, and have a loss for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from skorch.utils import to_device, to_tensor
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from ..data import BatchedDataset, CoresetDataset, MixedBatch, RowBatch, is_plain, keep_batch, mix
+from ..data.inputs import takes_names
+from ..gradients import check_losses, get_logits, make_unreduced
+from . import loading
+from .divergence import check_last_batch
+from .labelled_net import LabelledNet
+from .training import Training
+
+
+class RowLossNet(LabelledNet):
+    """A classifier whose loss is the weighted mean of one loss for each row.
+
+    A batch of training carries the numbers of its rows, their weights, and what they are mixed
+    with (see `RowBatch`, `MixedBatch`); the batches that callbacks see are skorch's.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class or instance
+    **kwargs : dict
+        As in `NoisyLabelClassifier`.
+    """
+
+    training_: Training | None = None
+
+    def get_collate_fn(self, prefix: str) -> Any:
+        """Return what makes a batch of items: that of ``iterator_...__collate_fn``, or torch's."""
+        return self.get_params_for(prefix).get("collate_fn") or default_collate
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return the iterator over the batches of a dataset.
+
+        Parameters
+        ----------
+        dataset : torch Dataset
+        training : bool, default=False
+            Whether to use `iterator_train` or `iterator_valid`.
+
+        Returns
+        -------
+        iterator : iterable of batches
+        """
+        prefix = "iterator_train" if training else "iterator_valid"
+        iterator_cls, kwargs = getattr(self, prefix), self.get_params_for(prefix)
+        takes_batches = takes_names(iterator_cls, ["collate_fn"])
+        kwargs.setdefault("batch_size", self.batch_size)
+        if training and self.training_ is not None and dataset is self.training_.dataset:
+            dataset = self.training_.make_whole()
+            loading.check_whole(kwargs | {"batch_size": max(kwargs["batch_size"], 0)}, len(dataset))
+        elif takes_batches and is_plain(dataset):
+            # One indexing for a batch; and pandas' read-only arrays do not make torch warn.
+            dataset = BatchedDataset(dataset, self.get_collate_fn(prefix))
+        if kwargs["batch_size"] == -1:
+            kwargs["batch_size"] = len(dataset)
+        if takes_batches and isinstance(dataset, BatchedDataset):
+            kwargs["collate_fn"] = keep_batch
+        if training and isinstance(dataset, CoresetDataset):
+            kwargs = loading.fit_batches(kwargs, len(dataset), self.module_)
+        elif isinstance(dataset, CoresetDataset):  # rows that are judged: all of them, once
+            for name in ("sampler", "batch_sampler", "shuffle", "drop_last"):
+                kwargs.pop(name, None)
+        if takes_names(iterator_cls, ["generator"]):
+            kwargs.setdefault("generator", self._get_generator(training))
+        return iterator_cls(dataset, **kwargs)
+
+    def _get_generator(self, training: bool) -> torch.Generator:
+        """Return what a loader draws from, in place of torch's global generator."""
+        if training and self.training_ is not None:
+            return self.training_.generator
+        return torch.Generator().manual_seed(0)
+
+    def get_losses(self, y_pred: Any, y_true: Tensor, rows: Tensor) -> Tensor:
+        """Return one loss per example: the criterion's.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (batch_size, n_classes)
+            The logits: what the module returns, or the first of it.
+        y_true : tensor of shape (batch_size,), dtype int64
+            Labels as columns.
+        rows : tensor of shape (batch_size,), dtype int64
+            The examples' numbers in the X given to fit.
+
+        Returns
+        -------
+        losses : tensor of shape (batch_size,)
+
+        Raises
+        ------
+        ValueError
+            If the criterion gives none.
+        """
+        with self._unreduced():
+            # skorch's own: a get_loss of a subclass adds what it adds to the batch.
+            losses = super().get_loss(y_pred, y_true)
+        return check_losses(losses, len(y_true), getattr(self, "criterion_", None))
+
+    def make_step(self, step_fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a training step that takes batches with rows, from one of skorch's.
+
+        What the step calls, of a subclass too, sees X as in skorch, mixed where it is to be; the
+        batch with its rows is ``training_.batch`` meanwhile.
+
+        Parameters
+        ----------
+        step_fn : callable
+
+        Returns
+        -------
+        step : callable
+        """
+        training = self.training_
+        assert training is not None
+
+        def step(batch: Any, **fit_params: Any) -> Any:
+            training.has_begun = True
+            x = batch[0] if isinstance(batch, tuple | list) else None
+            if not isinstance(x, RowBatch | MixedBatch):
+                return step_fn(batch, **fit_params)
+            training.batch = x
+            try:
+                return step_fn((self.get_mixed(x), *batch[1:]), **fit_params)
+            finally:
+                training.batch = None
+
+        return step
+
+    def get_mixed(self, batch: RowBatch | MixedBatch) -> Any:
+        """Return the X of a batch, each row mixed with its partner where it has one."""
+        if isinstance(batch, RowBatch):
+            return batch.x
+        x, partner = (to_tensor(x, self.device) for x in (batch.x, batch.partner_x))
+        return mix(x, partner, to_device(batch.share, self.device))
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Run the module on a batch, on random numbers of the net's own.
+
+        Parameters
+        ----------
+        x : input data
+            What the iterator gives as X.
+        **fit_params : dict
+            Passed on to the module's forward.
+
+        Returns
+        -------
+        output : tensor or tuple of tensors
+        """
+        if self.training_ is None:
+            return super().infer(x, **fit_params)
+        forward = super().infer
+        draws = self.training_.watch(self.module_)
+        return draws.run(lambda: forward(x, **fit_params), self.module_)
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """Return the loss of a batch: of a training batch, the weighted mean of `get_losses`.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (batch_size, n_classes)
+        y_true : tensor of shape (batch_size,)
+        X : input data, default=None
+        training : bool, default=False
+
+        Returns
+        -------
+        loss : tensor of shape ()
+        """
+        batch = self.training_.batch if training and self.training_ is not None else None
+        if batch is None or (_is_unweighted(batch) and not self.has_own_get_losses):
+            return super().get_loss(get_logits(y_pred), y_true, X=X, training=training)
+        loss, norm = self._get_weighed(y_pred, y_true, batch.rows)
+        if isinstance(batch, MixedBatch):
+            share = to_device(batch.share, loss.device)
+            other, other_norm = self._get_weighed(y_pred, batch.partner_y, batch.partner_rows)
+            loss = share * loss + (1 - share) * other
+            norm = share * norm + (1 - share) * other_norm
+        total = (to_device(batch.weight, loss.device) * loss).sum()
+        is_sum = getattr(self.criterion_, "reduction", "mean") == "sum"
+        return total if is_sum else total / norm.sum()
+
+    def _get_weighed(self, y_pred: Any, y: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the losses, and what each counts in their mean: its class weight, as in torch."""
+        logits, y = get_logits(y_pred), to_tensor(y, device=self.device)
+        losses = self.get_losses(logits, y, rows.to(logits.device))
+        class_weight = getattr(self.criterion_, "weight", None)
+        return losses, torch.ones_like(losses) if class_weight is None else class_weight[y]
+
+    def get_judged_losses(self, y_pred: Any, y_true: Tensor, rows: Tensor) -> Tensor:
+        """Return one loss per example, also where a subclass overrides `get_loss`, as in skorch.
+
+        Parameters
+        ----------
+        y_pred, y_true, rows
+            As in `get_losses`.
+
+        Returns
+        -------
+        losses : tensor of shape (batch_size,)
+        """
+        if not self.has_own_get_loss:
+            return self.get_losses(get_logits(y_pred), y_true, rows)
+        with self._unreduced():
+            losses = self.get_loss(y_pred, y_true)
+        return check_losses(losses, len(y_true), getattr(self, "criterion_", None))
+
+    @property
+    def has_own_get_loss(self) -> bool:
+        """Whether a subclass overrides `get_loss`."""
+        return type(self).get_loss is not RowLossNet.get_loss
+
+    @property
+    def has_own_get_losses(self) -> bool:
+        """Whether a subclass overrides `get_losses`."""
+        return type(self).get_losses is not RowLossNet.get_losses
+
+    @contextmanager
+    def _unreduced(self) -> Iterator[None]:
+        """Give the net criteria that do not reduce; other nets may share the ones it has."""
+        before = {f"{name}_": vars(self)[f"{name}_"] for name in self._criteria}
+        try:
+            self.__dict__.update({name: make_unreduced(c) for name, c in before.items()})
+            yield
+        finally:
+            self.__dict__.update(before)
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the net's own method of an event, then the callbacks.
+
+        They see batches as skorch's, with labels as they were given; the numbers of a training
+        batch's rows are passed as `rows`.
+
+        Parameters
+        ----------
+        method_name : str
+        **cb_kwargs : dict
+        """
+        if isinstance(batch := cb_kwargs.get("batch"), tuple | list):
+            x, *rest = batch
+            if isinstance(x, RowBatch | MixedBatch):
+                cb_kwargs |= {"batch": (x.x, *rest), "rows": x.rows}
+        super().notify(method_name, **cb_kwargs)
+
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        """Stop if the training loss is not finite.
+
+        Parameters
+        ----------
+        net : RowLossNet
+        batch : tuple, default=None
+        training : bool, default=False
+        **kwargs : dict
+        """
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        if training:
+            check_last_batch(self.history)
+
+
+def _is_unweighted(batch: RowBatch | MixedBatch) -> bool:
+    return isinstance(batch, RowBatch) and bool((batch.weight == 1.0).all())

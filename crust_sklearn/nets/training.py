@@ -1,0 +1,225 @@
+"""What one call of fit or partial_fit trains on: gone when the call is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from torch import nn
+
+from .._validation import check_sample_weight
+from ..data import (
+    CoresetDataset,
+    MixedBatch,
+    RowBatch,
+    base_rows,
+    fetch_rows,
+    innermost,
+    read_labels,
+)
+from ..data.reading import apply_to_leaves
+from .epoch_plan import EpochPlan
+from .seeding import ModuleDraws
+
+# Rows by which those of one call are told from those of another.
+N_SAMPLED = 64
+
+
+class Training:
+    """The training rows of a call, under their numbers in the X given to it.
+
+    Never pickled or copied with a net: it holds the dataset.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        As given to the call.
+    fit_params : mapping or None, default=None
+        What the call passes on to the module's forward.
+
+    Attributes
+    ----------
+    has_begun : bool
+        Whether a batch was trained on: a call that is refused before leaves nothing behind.
+    dataset : torch Dataset or None
+        The training rows, with codes as labels; None before `open`.
+    rows : ndarray of shape (n_train,), dtype int64
+        The number of each training row in X.
+    n_rows : int
+        The number of rows of X.
+    weights : ndarray of shape (n_train,) or None
+        Their sample weights, of mean one.
+    codes : ndarray of shape (n_train,), dtype int64, or None
+        Their labels as columns; None where they cannot be read.
+    all_codes : ndarray of shape (n_rows,), dtype int64, or None
+        The same of all rows of X.
+    generator : torch.Generator
+        What the loaders of training draw from.
+    planned_iterator : iterable of batches or None
+        Over the rows of the last plan.
+    batch : RowBatch, MixedBatch or None
+        What is trained on at the moment; None between the steps.
+    features : ndarray of shape (n_train, n_features) or None
+        The last layer's inputs at the last selection, where labels are judged in the end only.
+    """
+
+    def __init__(self, sample_weight: Any = None, fit_params: Mapping[str, Any] | None = None):
+        self.sample_weight = sample_weight
+        self.fit_params = dict(fit_params or {})
+        self.fit_params.pop("epochs", None)  # skorch's own, of partial_fit
+        self.has_begun = False
+        self.is_checked = False
+        self.dataset: Any = None
+        self.generator = torch.Generator()
+        self.draws: ModuleDraws | None = None
+        self.planned_iterator: Any = None
+        self.batch: RowBatch | MixedBatch | None = None
+        self.features: np.ndarray | None = None
+
+    def open(self, dataset: Any, collate_fn: Any) -> None:
+        """Take the dataset of the training rows.
+
+        Parameters
+        ----------
+        dataset : torch Dataset
+            A (nested) Subset of that of all rows, or this itself.
+        collate_fn : callable
+            Makes a batch of its items.
+        """
+        self.dataset, self.collate_fn = dataset, collate_fn
+        self.rows = base_rows(dataset)
+        self.n_rows = len(innermost(dataset))  # type: ignore[arg-type]
+        self.weights: np.ndarray | None = None
+        if (weights := check_sample_weight(self.sample_weight, self.n_rows)) is not None:
+            if not weights[self.rows].any():
+                raise ValueError(
+                    "sample_weight is zero for every training row (the others are in the "
+                    "validation split): there is nothing left to fit."
+                )
+            self.weights = scale_weights(weights[self.rows])
+        labels = read_labels(innermost(dataset))
+        self.all_codes = None if labels is None else np.asarray(labels).astype(np.int64)
+        self.codes = None if self.all_codes is None else self.all_codes[self.rows]
+
+    def get_fingerprint(self, dataset: Any) -> str:
+        """Return what tells these rows, labels and weights from others, by a sample of the rows.
+
+        Parameters
+        ----------
+        dataset : torch Dataset
+            The training rows, plain.
+
+        Returns
+        -------
+        fingerprint : str
+        """
+        sample = np.unique(np.linspace(0, len(self.rows) - 1, N_SAMPLED).astype(np.int64))
+        first, second = (
+            joblib.hash(apply_to_leaves(fetch_rows(dataset, sample, self.collate_fn)[0], _to_numpy))
+            for _ in range(2)
+        )
+        # Rows that are augmented at random are told by their labels alone.
+        x = first if first == second else None
+        return joblib.hash((self.n_rows, self.rows, self.codes, self.weights, x))
+
+    def spread(self, values: np.ndarray, missing: float) -> np.ndarray:
+        """Return values of the training rows as values of all rows of X.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_train,)
+        missing : float
+            For the other rows.
+
+        Returns
+        -------
+        spread : ndarray of shape (n_rows,), of the dtype of values
+        """
+        spread = np.full(self.n_rows, missing, values.dtype)
+        spread[self.rows] = values
+        return spread
+
+    def fetch(self, positions: np.ndarray) -> tuple[Any, Any]:
+        """Return the batch (X, y) of some training rows, by their positions among these."""
+        return fetch_rows(self.dataset, positions, self.collate_fn)
+
+    def watch(self, module: nn.Module) -> ModuleDraws:
+        """Return what lends the module its random numbers."""
+        if self.draws is None:
+            self.draws = ModuleDraws(module)
+        return self.draws
+
+    def make_whole(self) -> CoresetDataset:
+        """Return all training rows as batches that carry their numbers."""
+        return CoresetDataset(
+            self.dataset,
+            np.arange(len(self.rows)),
+            numbers=self.rows,
+            weights=self.weights,
+            collate_fn=self.collate_fn,
+        )
+
+    def make_planned(self, plan: EpochPlan, rng: np.random.Generator) -> CoresetDataset:
+        """Return the rows of a plan as batches that carry their numbers.
+
+        Parameters
+        ----------
+        plan : EpochPlan
+        rng : numpy Generator
+            Draws the mixtures.
+
+        Raises
+        ------
+        ValueError
+            If the plan names no row, one twice, or one that is not a training row.
+        """
+        positions = self._find(plan.rows)
+        mixtures = None
+        if plan.mixing is not None:
+            mixtures = plan.mixing.at(self.rows).draw(positions, rng)
+        return CoresetDataset(
+            self.dataset,
+            positions,
+            numbers=self.rows,
+            weights=self.get_weights(plan),
+            mixtures=mixtures,
+            collate_fn=self.collate_fn,
+        )
+
+    def get_weights(self, plan: EpochPlan) -> np.ndarray | None:
+        """Return what the rows of a plan count in the loss, of mean one; None: one for all."""
+        if plan.weights is not None:
+            return scale_weights(np.asarray(plan.weights, np.float64))
+        return None if self.weights is None else scale_weights(self.weights[self._find(plan.rows)])
+
+    def _find(self, rows: np.ndarray) -> np.ndarray:
+        """Return the positions of rows, given by their numbers, among the training rows."""
+        rows = np.asarray(rows)
+        position_of = np.full(self.n_rows, -1, np.int64)
+        position_of[self.rows] = np.arange(len(self.rows))
+        is_good = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows)
+        if not is_good or rows.min() < 0 or rows.max() >= self.n_rows:
+            raise ValueError(
+                "plan_epoch has to give rows as a list of integers, at least one, from 0 to "
+                f"{self.n_rows - 1}, their numbers in X; got {rows!r}."
+            )
+        positions = position_of[rows]
+        if (positions < 0).any() or len(np.unique(rows)) < len(rows):
+            raise ValueError(
+                "plan_epoch names rows that are not training rows (of a validation split, say), or "
+                "a row twice. The training rows are training_.rows."
+            )
+        return positions
+
+
+def scale_weights(weights: np.ndarray) -> np.ndarray:
+    """Return weights of mean one; where they are large, without overflow."""
+    weights = weights / (weights.max() or 1.0)
+    return weights / (weights.mean() or 1.0)
+
+
+def _to_numpy(leaf: Any) -> Any:
+    return leaf.float().cpu().numpy() if torch.is_tensor(leaf) else leaf

@@ -1,0 +1,53 @@
+"""Small-loss selection, against the losses themselves."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from crust_sklearn.baselines import SmallLossClassifier
+from crust_sklearn.modules import MLP
+
+X, Y = load_digits(return_X_y=True)
+X, Y = (X[:300] / 16).astype(np.float32), Y[:300]
+
+
+def make(**params):
+    defaults = {"noise_rate": 0.3, "warmup_epochs": 2, "max_epochs": 3, "lr": 0.1, "verbose": 0}
+    return SmallLossClassifier(MLP, **defaults | {"random_state": 0} | params)
+
+
+def get_losses(net):
+    z = net.module_(torch.as_tensor(X)).detach()
+    return nn.functional.cross_entropy(z, torch.as_tensor(Y), reduction="none").numpy()
+
+
+def test_rows_of_smallest_loss_are_kept():
+    losses = get_losses(make(max_epochs=2, noise_rate=0.0).fit(X, Y))
+    net = make().fit(X, Y)
+    assert net.coreset_indices_.tolist() == np.sort(np.argsort(losses)[:210]).tolist()
+    assert net.coreset_history_.epochs.tolist() == [2]
+
+
+def test_schedule():
+    net = make(max_epochs=8, reselect_every=3).fit(X, Y)
+    assert net.coreset_history_.epochs.tolist() == [2, 5]
+    assert [row["coreset_size"] for row in net.history] == [300] * 2 + [210] * 6
+
+
+def test_validation_rows_and_rows_without_weight_stay_out():
+    weights = np.ones(300)
+    weights[::3] = 0
+    net = make(train_split=ValidSplit(5)).fit(X, Y, sample_weight=weights)
+    assert weights[net.coreset_indices_].sum() == 160
+    assert len(net.coreset_indices_) == 168
+
+
+@pytest.mark.parametrize(
+    "params", [{"noise_rate": 1.0}, {"warmup_epochs": -1}, {"reselect_every": 0}]
+)
+def test_parameters_out_of_range(params):
+    with pytest.raises(ValueError, match=next(iter(params))):
+        make(**params).fit(X, Y)
