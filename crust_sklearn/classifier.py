@@ -390,7 +390,7 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
             quality = quality.update(outputs.features)
         else:
             # The labels are judged once, in the end.
-            training.features = outputs.features
+            training.kept["features"] = outputs.features
         selection = select_rows(
             self.make_selector(self.get_seed("coreset", epoch)),
             outputs,
@@ -405,7 +405,7 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
         if quality is not None:
             self.state_.save("label_quality", quality)
         self.state_.entries["clusters"] = clusters
-        self.selector_ = selection.selector
+        training.kept["selector"] = selection.selector
         mixing = None
         if self.mixup is not None:
             mixing = make_mixing(self.mixup, self.get_mixup_alpha(), training, clusters)
@@ -451,8 +451,9 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
         **kwargs : dict
         """
         training = self.training_
-        if training is not None and training.features is not None:
-            self.state_.save("label_quality", self.start_quality().update(training.features))
+        if training is not None and "features" in training.kept:
+            quality = self.start_quality().update(training.kept["features"])
+            self.state_.save("label_quality", quality)
         super().on_train_end(net, X=X, y=y, **kwargs)
 
     # -- what was found -------------------------------------------------------------------
@@ -464,13 +465,15 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
         -------
         attributes : dict of str to object
         """
-        attributes = super().get_fitted_attributes()
+        attributes, training = super().get_fitted_attributes(), self.training_
+        assert training is not None
+        if "selector" in training.kept:
+            attributes["selector_"] = training.kept["selector"]
         if "clusters" in self.state_.entries:
             attributes["coreset_assignment_"] = self.state_.entries["clusters"]
         if (quality := self.state_.load("label_quality", LabelQuality)) is not None:
-            assert self.training_ is not None
             codec = self.codec_ or LabelCodec(np.arange(len(self.classes_)))
-            attributes |= describe_labels(quality, self.training_, codec)
+            attributes |= describe_labels(quality, training, codec)
         return attributes
 
     def get_summary(self) -> TrainingSummary:

@@ -14,19 +14,21 @@ def restoring(net: Any, is_done: Callable[[], bool]) -> Iterator[None]:
     Parameters
     ----------
     net : NoisyLabelClassifier
-        Its attributes are put back, and what its state holds.
+        Its attributes are put back, and what its state and its training keep.
     is_done : callable
         Returns whether what has happened so far is to stay.
     """
-    before = dict(vars(net))
-    state = before.get("state_")
-    entries = {} if state is None else dict(state.entries)
+    holders: list[dict[str, Any]] = [vars(net)]
+    if (state := vars(net).get("state_")) is not None:
+        holders.append(state.entries)
+    if (training := vars(net).get("training_")) is not None:
+        holders.append(training.kept)
+    before = [dict(holder) for holder in holders]
     try:
         yield
     except BaseException:
         if not is_done():
-            vars(net).clear()
-            vars(net).update(before)
-            if state is not None:
-                state.entries = entries
+            for holder, old in zip(holders, before, strict=True):
+                holder.clear()
+                holder.update(old)
         raise

@@ -101,8 +101,8 @@ class TrainingState:
         ----------
         name : str
         """
-        kept = {k: v for k, v in self.entries.items() if k.partition(".")[0] != name}
-        self.entries = kept
+        for key in [k for k in self.entries if k.partition(".")[0] == name]:
+            del self.entries[key]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return everything as arrays by name, as :func:`numpy.savez` takes them.

@@ -62,8 +62,8 @@ class Training:
         Over the rows of the last plan.
     batch : RowBatch, MixedBatch or None
         What is trained on at the moment; None between the steps.
-    features : ndarray of shape (n_train, n_features) or None
-        The last layer's inputs at the last selection, where labels are judged in the end only.
+    kept : dict of str to object
+        What a method keeps until the call ends; what outlasts it belongs in the net's state.
     """
 
     def __init__(self, sample_weight: Any = None, fit_params: Mapping[str, Any] | None = None):
@@ -77,7 +77,7 @@ class Training:
         self.draws: ModuleDraws | None = None
         self.planned_iterator: Any = None
         self.batch: RowBatch | MixedBatch | None = None
-        self.features: np.ndarray | None = None
+        self.kept: dict[str, Any] = {}
 
     def open(self, dataset: Any, collate_fn: Any) -> None:
         """Take the dataset of the training rows.
