@@ -85,11 +85,16 @@ bench: $(STAMP) $(STAMP2) ## the short form of the benchmarks
 
 tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 	@mkdir -p docs/user_guide/tables
-	@for name in ablation audit scorers robustness; do \
+	@for name in audit scorers; do \
 		$(BIN)/python benchmarks/$$name.py --report > docs/user_guide/tables/$$name.md; done
-	@for name in robustness_images robustness_unseen; do \
-		$(BIN)/python benchmarks/robustness.py --report --csv benchmarks/results/$$name.csv \
-			> docs/user_guide/tables/$$name.md; done
+	@report() { \
+		name=$$1; shift; \
+		$(BIN)/python -m benchmarks report --csv benchmarks/results/$$name.csv "$$@" \
+			> docs/user_guide/tables/$$name.md; }; \
+	report robustness --recipe constant --figure docs/_static/robustness.png; \
+	report robustness_unseen --recipe constant; \
+	report robustness_images --recipe cnn; \
+	report ablation --recipe constant --against default
 
 skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 	@$(SKORCH_SUITE)

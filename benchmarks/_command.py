@@ -16,25 +16,19 @@ def make_parser(doc):
     )
 
 
-def make_runs_parser(doc, csv, *, choices, sets, seeds):
-    """Return the parser of a benchmark whose runs are rows of a CSV file in results."""
-    parser = make_parser(doc)
-    parser.add_argument("--tables", type=Path, help="folder of the .npz files")
-    parser.add_argument("--sets", nargs="+", choices=choices, default=sets, metavar="SET")
-    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--csv", type=Path, default=RESULTS / csv)
-    parser.add_argument("--report", action="store_true", help="run nothing")
-    return parser
-
-
-def run_on_tables(doc, csv, run, key, measures, *others, choices=None, sets, seeds):
+def run_on_tables(doc, csv, run, key, measures, *others, sets, seeds):
     """Run what the command line asks for on tabular sets, and return all results.
 
     ``run(set, *others, seed, tables=folder)`` returns the measures; `others` are what stands
     between set and seed in `key`, each a sequence of which all are run.
     """
-    parser = make_runs_parser(doc, csv, choices=choices or sets, sets=sets, seeds=seeds)
+    parser = make_parser(doc)
+    parser.add_argument("--tables", type=Path, help="folder of the .npz files")
+    parser.add_argument("--sets", nargs="+", choices=sets, default=sets, metavar="SET")
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--csv", type=Path, default=RESULTS / csv)
+    parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
     results = Results(args.csv, key, measures)
     if not args.report:

@@ -1,6 +1,6 @@
 """How well wrong labels are found: `label_quality_` beside cleanlab on the same network.
 
-    python benchmarks/audit.py --tables DIR     # the folder that robustness.py takes, too
+    python benchmarks/audit.py --tables DIR     # the folder that the protocol takes, too
     python benchmarks/audit.py --report         # the table, from the CSV file alone
 
 cleanlab's scores are those of its `get_label_quality_scores` ("self_confidence"), and its list that
@@ -18,8 +18,11 @@ import numpy as np
 import torch
 from _command import run_on_tables
 from _markdown import print_table
-from _methods import make_common, make_plain
-from _sets import TABLES, get_kind, load
+from protocol.methods import Rows, make_plain
+from protocol.recipes import RECIPES
+from protocol.sets import SETS as ALL_SETS
+from protocol.sets import TABLES
+from protocol.sources import Places
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -28,38 +31,39 @@ from crust_sklearn import CRUSTClassifier, find_label_issues
 KEY = ("set", "method", "seed")
 MEASURES = ("auroc", "average_precision", "precision", "recall", "seconds")
 METHODS = ("crust", "cleanlab")
-SETS = tuple(name for name in TABLES if get_kind(name) != "clean")
+SETS = tuple(entry.name for entry in TABLES if entry.kind != "clean")
+RECIPE = RECIPES["constant"]
 
 
-def score_crust(options, data, seed):
+def score_crust(options, rows):
     """Return the quality of every label, and the rows that are listed as issues."""
-    clf = CRUSTClassifier(**options, random_state=seed).fit(data.X, data.given)
+    clf = CRUSTClassifier(**options, random_state=rows.seed).fit(rows.X, rows.given)
     return clf.label_quality_, find_label_issues(clf, as_frame=False).rows
 
 
-def score_cleanlab(options, data, seed):
+def score_cleanlab(options, rows):
     """Return the same, of cleanlab."""
     from cleanlab.filter import find_label_issues as find_by_cleanlab
     from cleanlab.rank import get_label_quality_scores
 
-    net = make_plain(options, data, seed)
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    logits = cross_val_predict(net, data.X, data.given, cv=folds, method="predict_proba")
+    net = make_plain(rows, options)
+    folds = StratifiedKFold(5, shuffle=True, random_state=rows.seed)
+    logits = cross_val_predict(net, rows.X, rows.given, cv=folds, method="predict_proba")
     issues = find_by_cleanlab(
-        data.given, logits, return_indices_ranked_by="self_confidence", n_jobs=1
+        rows.given, logits, return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    return get_label_quality_scores(data.given, logits, method="self_confidence"), issues
+    return get_label_quality_scores(rows.given, logits, method="self_confidence"), issues
 
 
 def run(name, method, seed, tables):
     """Return what was measured, in one thread."""
     torch.set_num_threads(1)
-    seed = int(seed)
     warnings.filterwarnings("ignore")  # of folds without rare classes
-    data = load(name, tables, None, seed)
+    data = ALL_SETS[name].load(Places(tables), int(seed))
+    rows = Rows(data.X, data.given, data.n_classes, int(seed))
     start = time.perf_counter()
     score = {"crust": score_crust, "cleanlab": score_cleanlab}[method]
-    quality, issues = score(make_common(name), data, seed)
+    quality, issues = score(RECIPE.make_options(), rows)
     seconds = time.perf_counter() - start
     is_wrong = ~data.is_right
     return {

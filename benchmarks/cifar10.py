@@ -25,7 +25,7 @@ from _command import make_parser
 from _markdown import print_table
 from _places import RESULTS
 from _results import Results
-from _sets import add_noise
+from protocol.noise import Noise
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
@@ -143,8 +143,8 @@ def draw_training_rows(X, y, human, *, n_images, noise, rate, seed):
         given = human[rows]
     else:
         # Asymmetric: of the five classes that are taken for another one, `rate` of the rows.
-        options = {"transition": "cifar10"} if noise == "asymmetric" else {}
-        given = add_noise(None, true, (noise, rate), seed, **options)
+        transition = "cifar10" if noise == "asymmetric" else None
+        given = Noise(noise, rate, transition).draw(None, true, seed)
     return X[rows], given, given == true
 
 

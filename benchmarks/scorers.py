@@ -1,6 +1,6 @@
 """Which score on noisy labels chooses the coreset size that true labels would choose?
 
-    python benchmarks/scorers.py --tables DIR     # the folder that robustness.py takes, too
+    python benchmarks/scorers.py --tables DIR     # the folder that the protocol takes, too
     python benchmarks/scorers.py --report         # the table, from the CSV file alone
 
 As in GridSearchCV over `coreset_size`: for every size, CRUSTClassifier is fitted in 3-fold
@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from _command import run_on_tables
 from _markdown import print_table
-from _methods import make_common
-from _sets import TABLES, get_kind, load
+from protocol.recipes import RECIPES
+from protocol.sets import SETS as ALL_SETS
+from protocol.sets import TABLES
+from protocol.sources import Places
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -41,20 +43,20 @@ KEY = ("set", "seed")
 MEASURES = tuple(
     f"{what} of {score}" for score in SCORES for what in ("rank correlation", "regret")
 )
-SETS = tuple(name for name in TABLES if get_kind(name) != "clean")
+SETS = tuple(entry.name for entry in TABLES if entry.kind != "clean")
 
 
-def make_classifier(name, size, seed):
-    options = make_common(name) | {"max_epochs": 30}
+def make_classifier(size, seed):
+    options = RECIPES["constant"].make_options() | {"max_epochs": 30}
     return CRUSTClassifier(**options, coreset_size=size, random_state=seed)
 
 
-def score_size(name, size, seed, data, folds, matrix, trusted):
+def score_size(size, seed, data, folds, matrix, trusted):
     """Return the score of each kind, the mean over the folds."""
     labels = np.unique(data.given)
     found = []
     for train, valid in folds:
-        clf = make_classifier(name, size, seed).fit(data.X[train], data.given[train])
+        clf = make_classifier(size, seed).fit(data.X[train], data.given[train])
         predicted, given = clf.predict(data.X[valid]), data.given[valid]
         found.append(
             (
@@ -75,22 +77,18 @@ def run(name, seed, tables):
     torch.set_num_threads(1)
     seed = int(seed)
     warnings.filterwarnings("ignore")  # of folds without rare classes
-    data = load(name, tables, None, seed)
+    data = ALL_SETS[name].load(Places(tables), seed)
     trusted = np.random.default_rng(seed).random(len(data.given)) < 0.1
     data.given = np.where(trusted, data.true, data.given)
     folds = list(StratifiedKFold(3, shuffle=True, random_state=seed).split(data.X, data.given))
     proba = cross_val_predict(
-        make_classifier(name, "auto", seed), data.X, data.given, cv=folds, method="predict_proba"
+        make_classifier("auto", seed), data.X, data.given, cv=folds, method="predict_proba"
     )
     matrix = estimate_transition_matrix(data.given, proba)
-    scores = np.array(
-        [score_size(name, size, seed, data, folds, matrix, trusted) for size in SIZES]
-    )
+    scores = np.array([score_size(size, seed, data, folds, matrix, trusted) for size in SIZES])
     truth = np.array(
         [
-            make_classifier(name, size, seed)
-            .fit(data.X, data.given)
-            .score(data.X_test, data.y_test)
+            make_classifier(size, seed).fit(data.X, data.given).score(data.X_test, data.y_test)
             for size in SIZES
         ]
     )

@@ -1,0 +1,146 @@
+"""Ways to train on wrong labels, each one entry of METHODS.
+
+A method is given `Rows`: inputs, given labels and a seed. Neither test rows nor true labels are
+among them; what a method is told beside, `told` declares.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from skorch import NeuralNetClassifier
+
+from crust_sklearn import CRUSTClassifier, NoisyLabelClassifier
+from crust_sklearn.baselines import ELRClassifier, SmallLossClassifier
+from crust_sklearn.losses import GeneralizedCrossEntropyLoss
+from crust_sklearn.settings import PAPER, REFERENCE
+
+from .averaged_weights import AverageWeights
+from .changes import CHANGES
+
+RATE, RIGHT_ROWS = "the share of wrong labels", "which rows are right"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All that a method may know."""
+
+    X: np.ndarray
+    given: np.ndarray
+    n_classes: int
+    seed: int
+    noise_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A name, and how to train: ``fit(rows, options)`` returns a fitted classifier, and which of
+    the rows its last epochs used.
+
+    `told` is None; RATE: `rows.noise_rate` is set; RIGHT_ROWS: `rows` are the correctly labelled
+    ones alone. `package` must be installed.
+    """
+
+    name: str
+    fit: Callable
+    told: str | None = None
+    package: str = "crust_sklearn"
+
+
+def fit_net(net, rows):
+    """Return the net fitted, and the rows that it kept."""
+    net.fit(rows.X, rows.given)
+    return net, getattr(net, "coreset_indices_", np.arange(len(rows.X)))
+
+
+def crust(name, settings=None, inside=None):
+    """Return CRUSTClassifier with other settings, and with objects of the package replaced.
+
+    `inside` maps "module.object", below `crust_sklearn`, to what takes its place.
+    """
+
+    def fit(rows, options):
+        with ExitStack() as stack:
+            for place, value in (inside or {}).items():
+                stack.enter_context(patch(f"crust_sklearn.{place}", value))
+            clf = CRUSTClassifier(**options | (settings or {}), random_state=rows.seed)
+            return fit_net(clf, rows)
+
+    return Method(name, fit)
+
+
+def make_plain(rows, options):
+    """Return skorch's own classifier: it is told the sizes, and draws from the generators seeded.
+
+    The classifiers of this package find the sizes by themselves.
+    """
+    torch.manual_seed(rows.seed)
+    size = "module__in_features" if rows.X.ndim == 2 else "module__in_channels"
+    sizes = {"module__num_classes": rows.n_classes, size: rows.X.shape[1]}
+    return NeuralNetClassifier(**options | sizes)
+
+
+def fit_plain(rows, options):
+    return fit_net(make_plain(rows, options), rows)
+
+
+def fit_small_loss(rows, options):
+    clf = SmallLossClassifier(
+        **options,
+        noise_rate=rows.noise_rate,
+        warmup_epochs=5,
+        reselect_every=3,
+        random_state=rows.seed,
+    )
+    return fit_net(clf, rows)
+
+
+def fit_averaged(rows, options):
+    n_steps = options["max_epochs"] * -(-len(rows.X) // options["batch_size"])
+    averaging = ("average", AverageWeights(n_steps))
+    return fit_plain(rows, options | {"callbacks": [*options.get("callbacks", []), averaging]})
+
+
+def fit_generalized(rows, options):
+    options = options | {"criterion": GeneralizedCrossEntropyLoss}
+    return fit_net(NoisyLabelClassifier(**options, random_state=rows.seed), rows)
+
+
+def fit_elr(rows, options):
+    return fit_net(ELRClassifier(**options, random_state=rows.seed), rows)
+
+
+def fit_cleanlab(rows, options):
+    from cleanlab.classification import CleanLearning
+
+    # Its own processes do not work inside those of this run.
+    clf = CleanLearning(
+        make_plain(rows, options), seed=rows.seed, find_label_issues_kwargs={"n_jobs": 1}
+    )
+    clf.fit(rows.X, rows.given)
+    return clf, np.flatnonzero(~clf.get_label_issues()["is_label_issue"].to_numpy())
+
+
+PUBLISHED = (
+    Method("plain", fit_plain),
+    crust("default"),
+    crust("paper", PAPER),
+    crust("reference", REFERENCE),
+    crust("centrality", REFERENCE | {"mixup": None}),
+    Method("small loss, true rate", fit_small_loss, told=RATE),
+    Method("averaged weights", fit_averaged),
+    Method("generalized CE", fit_generalized),
+    Method("ELR", fit_elr),
+    Method("cleanlab", fit_cleanlab, package="cleanlab"),
+    Method("oracle", fit_plain, told=RIGHT_ROWS),
+)
+ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
+
+METHODS = {method.name: method for method in (*PUBLISHED, *ABLATION)}
+GROUPS = {
+    "published": tuple(method.name for method in PUBLISHED),
+    "ablation": ("default", *CHANGES),
+}

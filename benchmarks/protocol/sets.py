@@ -1,0 +1,162 @@
+"""The data sets, each one entry of SETS."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .noise import Noise, get_noisy_labels
+from .sources import Cifar10, KeelTable, NpzFile
+
+KINDS = ("human", "weak", "injected", "imbalanced", "clean")
+NOISES = {
+    f"{kind} {100 * rate:.0f}%": Noise(kind, rate)
+    for kind, rates in {
+        "symmetric": (0.2, 0.3, 0.4, 0.5, 0.8),
+        "asymmetric": (0.2, 0.3, 0.4),
+        "instance": (0.4,),
+    }.items()
+    for rate in rates
+}
+
+
+@dataclass(frozen=True)
+class Set:
+    """Rows of a source, with their true labels, the labels given there, or with injected noise.
+
+    `kind` is what the set says something about, one of KINDS.
+    """
+
+    name: str
+    kind: str
+    source: object
+    noise: Noise | None = None
+
+    def load(self, places, seed):
+        """Return the set; the seed draws the noise, and which images."""
+        table = self.source.read(places, seed)
+        if self.noise is not None:
+            given = get_noisy_labels(places.noise, self.name, self.noise, table.X, table.true, seed)
+        else:
+            given = (table.true if self.kind == "clean" else table.given).copy()
+        return Data(table.X, given, table.true, table.X_test, table.y_test)
+
+
+@dataclass
+class Data:
+    """Training rows with their given and their true labels, and test rows with true ones."""
+
+    X: np.ndarray
+    given: np.ndarray
+    true: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+
+    @property
+    def is_right(self):
+        return self.given == self.true
+
+    @property
+    def n_classes(self):
+        return int(max(self.given.max(), self.true.max(), self.y_test.max())) + 1
+
+
+def with_noise(source, *noises, kind="injected"):
+    """Return a set for each of the noises, by name; "clean" is none."""
+    return [
+        Set(f"{source.name} clean", "clean", source)
+        if noise == "clean"
+        else Set(f"{source.name} {noise}", kind, source, NOISES[noise])
+        for noise in noises
+    ]
+
+
+STANDARD = ("symmetric 20%", "symmetric 50%", "symmetric 80%", "asymmetric 40%", "instance 40%")
+TWO_CLASSES = ("clean", "asymmetric 40%", "instance 40%")  # half of them wrong tell nothing
+CIFAR10, FROZEN = Cifar10(), NpzFile("cifar10_frozen")
+
+# The sets that the tables of the user guide are made of.
+TABLES = [
+    Set("labelme", "human", NpzFile("labelme")),
+    Set("wrench_semeval", "weak", NpzFile("wrench_semeval")),
+    Set("wrench_youtube", "weak", NpzFile("wrench_youtube")),
+    *with_noise(NpzFile("optdigits"), "clean", *STANDARD),
+    *with_noise(NpzFile("segment"), "clean", *STANDARD),
+    *with_noise(NpzFile("texture"), "clean", *STANDARD),
+]
+UNSEEN = [
+    *with_noise(KeelTable("letter"), "clean", "symmetric 50%", "asymmetric 40%", "instance 40%"),
+    *with_noise(KeelTable("penbased"), "clean", "symmetric 50%", "asymmetric 40%", "instance 40%"),
+    *with_noise(KeelTable("satimage"), "clean", "symmetric 50%", "asymmetric 40%", "instance 40%"),
+    *with_noise(KeelTable("spambase"), *TWO_CLASSES),
+    *with_noise(KeelTable("twonorm"), *TWO_CLASSES),
+    *with_noise(KeelTable("vowel"), "clean", "symmetric 50%", "asymmetric 40%", "instance 40%"),
+]
+FROZEN_SETS = [
+    Set("cifar10_frozen human", "human", FROZEN),
+    *with_noise(FROZEN, "symmetric 40%", "clean"),
+]
+# Of KEEL's small sets, those with 90 test rows and more: of fewer, one is more than a point.
+SMALL = (
+    *("australian", "bands", "bupa", "contraceptive", "crx", "led7digit", "mammographic"),
+    *("monk-2", "pima", "saheart", "tic-tac-toe", "titanic", "wisconsin"),
+)
+CLEAN = [
+    entry
+    for name in ("german", "movement_libras", "banana", "chess", "wdbc", *SMALL)
+    for entry in with_noise(KeelTable(name), "clean")
+]
+NOISY = [
+    *with_noise(NpzFile("optdigits"), "symmetric 40%"),
+    *with_noise(NpzFile("segment"), "asymmetric 30%"),
+    *with_noise(KeelTable("german"), "asymmetric 20%"),
+    *with_noise(KeelTable("movement_libras"), "symmetric 30%"),
+    *with_noise(KeelTable("vowel"), "symmetric 30%"),
+    *with_noise(KeelTable("satimage"), "asymmetric 30%"),
+    *with_noise(KeelTable("spambase"), "asymmetric 30%"),
+]
+FIVE_SHARES, TWO_SHARES = (0.6, 0.25, 0.1, 0.04, 0.01), (0.7, 0.3)
+IMBALANCED = [
+    entry
+    for source, noise in (
+        # Letters that look alike.
+        (KeelTable("letter", FIVE_SHARES, ("R", "B", "P", "E", "S")), "symmetric 20%"),
+        (KeelTable("penbased", FIVE_SHARES), "symmetric 20%"),
+        (KeelTable("banana", TWO_SHARES), "asymmetric 20%"),
+        (KeelTable("twonorm", TWO_SHARES), "asymmetric 20%"),
+    )
+    for entry in with_noise(source, "clean", noise, kind="imbalanced")
+]
+IMAGES = [
+    Set("cifar10 human", "human", CIFAR10),
+    Set("cifar10 symmetric 50%", "injected", CIFAR10, NOISES["symmetric 50%"]),
+    Set("cifar10 asymmetric 40%", "injected", CIFAR10, Noise("asymmetric", 0.4, "cifar10")),
+    Set("cifar10 clean", "clean", CIFAR10),
+]
+
+SETS = {
+    entry.name: entry
+    for entry in (*TABLES, *FROZEN_SETS, *CLEAN, *NOISY, *IMBALANCED, *UNSEEN, *IMAGES)
+}
+
+
+def select(condition):
+    return tuple(name for name, entry in SETS.items() if condition(entry))
+
+
+GROUPS = {
+    # What a rule is tried on first.
+    "development": (
+        *("labelme", "wrench_semeval", "cifar10_frozen human", "cifar10_frozen symmetric 40%"),
+        *("cifar10_frozen clean", "optdigits symmetric 40%", "segment asymmetric 30%"),
+        *("vowel symmetric 30%", "vowel clean", "satimage asymmetric 30%", "satimage clean"),
+        *("spambase asymmetric 30%", "spambase clean", "german asymmetric 20%", "german clean"),
+        *("movement_libras symmetric 30%", "movement_libras clean"),
+    ),
+    "tables": tuple(entry.name for entry in TABLES),
+    "unseen": tuple(entry.name for entry in UNSEEN),
+    "imbalanced": tuple(entry.name for entry in IMBALANCED),
+    "clean": select(lambda s: s.kind == "clean" and not s.source.is_image),
+    "noisy": select(lambda s: s.kind != "clean" and not s.source.is_image),
+    "images": select(lambda s: s.source.is_image),
+    "all": tuple(SETS),
+}
