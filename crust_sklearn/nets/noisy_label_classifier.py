@@ -357,9 +357,14 @@ class NoisyLabelClassifier(RowLossNet):
         -------
         self : object
         """
-        for name in ("seed_", "state_", *vars(self).get("published_", ())):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("seed_", None)
+        self._forget()
         return super().initialize()
+
+    def _forget(self) -> None:
+        """Drop what was found about the rows of earlier calls."""
+        for name in ("state_", *self.__dict__.pop("published_", ())):
+            self.__dict__.pop(name, None)
 
     def initialize_history(self) -> Any:
         """Initialize the history of the epochs; the one before stays as it was.
@@ -405,6 +410,7 @@ class NoisyLabelClassifier(RowLossNet):
         state = vars(self).get("state_")
         if state is None or state.fingerprint != fingerprint or state.epoch >= epoch:
             history = None if state is None else state.coreset_history.before(epoch)
+            self._forget()
             self.state_ = TrainingState(fingerprint, history)
 
     def run_single_epoch(

@@ -125,15 +125,15 @@ class RowLossNet(LabelledNet):
         assert training is not None
 
         def step(batch: Any, **fit_params: Any) -> Any:
-            training.has_begun = True
             x = batch[0] if isinstance(batch, tuple | list) else None
-            if not isinstance(x, RowBatch | MixedBatch):
-                return step_fn(batch, **fit_params)
-            training.batch = x
+            if isinstance(x, RowBatch | MixedBatch):
+                training.batch, batch = x, (self.get_mixed(x), *batch[1:])
             try:
-                return step_fn((self.get_mixed(x), *batch[1:]), **fit_params)
+                done = step_fn(batch, **fit_params)
             finally:
                 training.batch = None
+            training.has_begun = True
+            return done
 
         return step
 

@@ -380,3 +380,12 @@ def test_print_shows_the_settings_that_are_not_defaults():
     assert "reselect_every=2" in text
     assert "coreset_size=0.25" in text
     assert "warmup_epochs" not in text
+
+
+def test_argument_that_forward_does_not_take_leaves_the_net_as_it_was():
+    for cls in (CRUSTClassifier, NoisyLabelClassifier):
+        net = make(cls=cls, max_epochs=8).fit(X, Y)
+        score = net.score(X, Y)
+        with pytest.raises(TypeError, match="nope"):
+            net.fit(X, Y, nope=1)
+        assert net.score(X, Y) == score

@@ -209,3 +209,13 @@ def test_validation_rows_have_no_quality_and_are_never_chosen():
     assert not is_held_out[net.coreset_indices_].any()
     assert (net.coreset_assignment_[is_held_out] == -1).all()
     assert (net.suggested_labels_[is_held_out] == NOISY[is_held_out]).all()
+
+
+def test_other_rows_end_what_was_published_of_earlier_ones():
+    net = make(max_epochs=5).fit(X, NOISY)
+    net.set_params(warmup_epochs=20).partial_fit(X[:50], NOISY[:50])
+    assert not hasattr(net, "coreset_indices_")
+    assert not hasattr(net, "label_quality_")
+    net.set_params(warmup_epochs=1, max_epochs=1).partial_fit(X[:50], NOISY[:50])
+    assert net.coreset_indices_.max() < 50
+    assert len(net.label_quality_) == 50
