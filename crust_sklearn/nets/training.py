@@ -216,8 +216,7 @@ class Training:
 
 
 def scale_weights(weights: np.ndarray) -> np.ndarray:
-    """Return weights of mean one; where they are large, without overflow."""
-    weights = weights / (weights.max() or 1.0)
+    """Return weights of mean one, zeros as they are."""
     return weights / (weights.mean() or 1.0)
 
 

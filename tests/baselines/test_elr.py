@@ -9,6 +9,7 @@ from torch import nn
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import ELRClassifier
 from crust_sklearn.modules import MLP
+from crust_sklearn.nets.training import Training
 
 X, Y = load_digits(return_X_y=True)
 X, Y = (X[:300] / 16).astype(np.float32), Y[:300]
@@ -62,3 +63,15 @@ def test_memorizes_less_than_plain_training():
 def test_parameters_out_of_range(params):
     with pytest.raises((ValueError, TypeError), match=next(iter(params))):
         make(**params).fit(X, Y)
+
+
+def test_loss_stays_finite_where_the_network_is_sure():
+    net = make(lr=0.0, max_epochs=1).fit(X, Y)
+    net.training_ = Training()
+    net.training_.n_rows = 300
+    logits, rows = 100.0 * torch.eye(10), torch.arange(10)
+    for _ in range(300):
+        losses = net.get_losses(logits, rows, rows)
+    assert losses.isfinite().all()
+    targets = net.state_.entries["targets"][:10]
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(10))  # the average of shares

@@ -431,3 +431,9 @@ def test_small_problems_take_one_thread_of_the_blas(is_small, monkeypatch):
         judge(H, NOISY)
         assert count_threads() == before
     assert seen == ([1] * len(before) if is_small else before)
+
+
+def test_what_a_label_must_get_is_decided_by_the_first_selection():
+    first = judge(H, NOISY)
+    second = first.update(np.random.default_rng(0).standard_normal(H.shape))
+    np.testing.assert_array_equal(second.min_ratios, first.min_ratios)

@@ -230,3 +230,23 @@ def test_a_module_that_draws_later_only_is_lent_the_generator_too():
     before = get_global_states()
     make(Late, cls=NoisyLabelClassifier).fit(X, Y)
     assert get_global_states() == before
+
+
+def test_what_is_compiled_is_lent_the_generator_from_the_first_batch_on():
+    """It cannot be watched, so that its first draw would come from torch's generator."""
+
+    class Compiled(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self._orig_mod = module
+
+        def forward(self, x):
+            assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+            return self._orig_mod(x)
+
+    module = Compiled(Dropout()).train()
+    draws, x = ModuleDraws(module), torch.as_tensor(X[:4])
+    before = torch.get_rng_state()
+    first, second = (draws.run(lambda: module(x), module) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(first, second)

@@ -389,3 +389,20 @@ def test_argument_that_forward_does_not_take_leaves_the_net_as_it_was():
         with pytest.raises(TypeError, match="nope"):
             net.fit(X, Y, nope=1)
         assert net.score(X, Y) == score
+
+
+def test_bytes_go_to_the_precision_of_a_module_that_does_not_care():
+    net = make(Returns, module__wrap=lambda z: z, max_epochs=1, lr=1e-3)
+    found = net.fit((X * 16).astype(np.uint8), Y).predict_proba((X * 16).astype(np.uint8))
+    np.testing.assert_array_equal(found, net.predict_proba((X * 16).astype(np.float32)))
+
+
+def test_scheduler_with_a_monitor_that_its_policy_does_not_ask_for():
+    scheduler = LRScheduler("StepLR", step_size=1, monitor="valid_loss")
+    make(callbacks=[scheduler]).fit(X, Y)
+    assert_refused(
+        "no validation split",
+        X,
+        Y,
+        callbacks=[LRScheduler("ReduceLROnPlateau", monitor="valid_loss")],
+    )

@@ -217,3 +217,9 @@ def test_pools_are_those_of_the_rows_of_X(mixup, sample_weight):
 
 def test_plain_mixup_has_no_pools():
     assert make_mixing("batch", (0.5, 0.5), make_training(), CLUSTERS).pools is None
+
+
+def test_trusted_rows_keep_their_sample_weights_in_their_clusters():
+    weights = np.linspace(0.5, 2.0, N)
+    selection = select(weights=weights, coreset_weight="cluster")
+    np.testing.assert_allclose(selection.weights, weights[selection.positions])
