@@ -242,7 +242,7 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
 
     @property
     def judges_labels(self) -> bool:
-        """Whether selections go by what the other rows say of each label."""
+        """Whether selections go by what other rows say of labels."""
         return self.has_auto_size or self.gradient == LEAVE_ONE_OUT
 
     def check_parameters(self) -> None:
@@ -363,8 +363,7 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
         is_due = since >= 0 and (self.state_.plan is None or since % self.reselect_every == 0)
         plan = self.select(epoch) if is_due else self.state_.plan
         if self.judges_labels:
-            quality = self.state_.load("label_quality", LabelQuality)
-            self.history.record("noise_rate", None if quality is None else quality.noise_rate)
+            self.history.record("noise_rate", self.state_.get_number("noise_rate"))
         return plan
 
     def select(self, epoch: int) -> EpochPlan:
@@ -404,6 +403,7 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
         clusters = training.spread(selection.clusters, -1)
         if quality is not None:
             self.state_.save("label_quality", quality)
+            self.state_.entries["noise_rate"] = np.asarray(quality.noise_rate)
         self.state_.entries["clusters"] = clusters
         training.kept["selector"] = selection.selector
         mixing = None

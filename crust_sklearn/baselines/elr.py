@@ -80,7 +80,7 @@ class ELRClassifier(NoisyLabelClassifier):
         losses : tensor of shape (batch_size,)
         """
         losses = super().get_losses(y_pred, y_true, rows)
-        p = y_pred.softmax(dim=1).clamp(1e-4, 1 - 1e-4)
+        p = self.get_probabilities(y_pred).clamp(1e-4, 1 - 1e-4)
         new = p.detach() / p.detach().sum(dim=1, keepdim=True)
         targets = self.get_row_state("targets", y_pred.shape[1])
         targets[rows] = (self.beta * targets[rows] + (1 - self.beta) * new).to(targets.dtype)

@@ -101,6 +101,7 @@ class SmallLossClassifier(NoisyLabelClassifier):
         assert self.training_ is not None
         rows, losses = self.training_.rows, compute_row_losses(self)
         if self.training_.weights is not None:
-            losses[self.training_.weights == 0] = np.inf  # they count nothing in any batch
+            has_weight = self.training_.weights > 0
+            rows, losses = rows[has_weight], losses[has_weight]
         n_kept = max(1, round((1 - self.noise_rate) * len(rows)))
         return EpochPlan(np.sort(rows[np.argsort(losses, kind="stable")[:n_kept]]))

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from .._validation import check_choice, check_number
 
 
-class GeneralizedCrossEntropyLoss(nn.Module):
+# By its base, skorch knows that outputs are logits: predict_proba takes their softmax.
+class GeneralizedCrossEntropyLoss(nn.CrossEntropyLoss):
     """Generalized cross-entropy of logits, ``(1 - p_y^q) / q``.
 
     Parameters
@@ -35,9 +36,8 @@ class GeneralizedCrossEntropyLoss(nn.Module):
     """
 
     def __init__(self, q: float = 0.7, reduction: str = "mean"):
-        super().__init__()
+        super().__init__(reduction=check_choice("reduction", reduction, ("mean", "sum", "none")))
         self.q = check_number("q", q, low=0, high=1, open_low=True)
-        self.reduction = check_choice("reduction", reduction, ("mean", "sum", "none"))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss.

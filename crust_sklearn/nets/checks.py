@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 from .._validation import check_number
 from ..data import MixedBatch, fetch_rows
 from ..gradients import get_logits
+from .epoch_plan import EpochPlan
 from .evaluation import evaluating
 
 # How many items of a dataset are compared with its labels: noise of 20 % that items have and labels
@@ -26,6 +27,9 @@ def check_loop(net: Any) -> None:
     check_number("max_epochs", net.max_epochs, kind=Integral, low=0)
     if net.batch_size != -1:
         check_number("batch_size", net.batch_size, kind=Integral, low=1)
+    loader = net.get_params_for("iterator_train")
+    if "batch_sampler" not in loader and (size := loader.get("batch_size", -1)) != -1:
+        check_number("iterator_train__batch_size", size, kind=Integral, low=1)
 
 
 def check_dataset(dataset: Any, *, has_labels: bool) -> None:
@@ -158,6 +162,27 @@ def check_module(net: Any, x: Any, y: Any) -> None:
         except Exception as error:
             raise explain_failure(error, x, net.module_) from error
     check_output(get_logits(output), len(y), len(net.classes_), net.module_)
+
+
+def check_row_losses(losses: Any, n_examples: int) -> torch.Tensor:
+    """Refuse losses that are not one number for each example."""
+    if torch.is_tensor(losses) and losses.shape == (n_examples,):
+        return losses
+    what = f"shape {tuple(losses.shape)}" if torch.is_tensor(losses) else type(losses).__name__
+    raise ValueError(
+        f"get_losses returns {what} for {n_examples} examples. Return one loss for each, of shape "
+        "(batch_size,), not their mean."
+    )
+
+
+def check_plan(plan: Any) -> EpochPlan | None:
+    """Refuse what is no plan."""
+    if plan is None or isinstance(plan, EpochPlan):
+        return plan
+    raise TypeError(
+        f"plan_epoch returns a {type(plan).__name__}. Return an EpochPlan(rows), or None for all "
+        "training rows."
+    )
 
 
 def check_readable(codes: np.ndarray | None) -> None:

@@ -9,22 +9,24 @@ from typing import Any
 
 @contextmanager
 def evaluating(net: Any) -> Iterator[None]:
-    """Put a net's module in eval mode, and take it out of ``torch.compile``; all as before after.
+    """Put a net's modules in eval mode, and take them out of ``torch.compile``; then back.
 
     Parameters
     ----------
     net : skorch.NeuralNet
         Initialized.
     """
-    module = net.module_
-    # Neither hooks nor function transforms reach into a compiled module.
-    plain = getattr(module, "_orig_mod", module)
-    training = {part: part.training for part in module.modules()}
-    vars(net)["module_"] = plain
+    names = [f"{name}_" for name in getattr(net, "_modules", None) or ["module"]]
+    modules = {name: getattr(net, name) for name in names}
+    training = {part: part.training for module in modules.values() for part in module.modules()}
+    for name, module in modules.items():
+        # Neither hooks nor function transforms reach into a compiled module.
+        vars(net)[name] = getattr(module, "_orig_mod", module)
     try:
-        module.eval()
+        for module in modules.values():
+            module.eval()
         yield
     finally:
-        vars(net)["module_"] = module
+        vars(net).update(modules)
         for part, was_training in training.items():
             part.training = was_training

@@ -69,6 +69,6 @@ def summarize_net(net: Any) -> TrainingSummary:
         net.given_labels_[is_judged],
         net.suggested_labels_[is_judged],
         is_kept[is_judged],
-        net.classes_,
+        net.classes_ if net.codec_ is None else net.codec_.classes,
         net.noise_rate_,
     )

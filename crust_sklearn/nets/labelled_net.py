@@ -29,6 +29,7 @@ from ..data.inputs import (
     is_tensor,
     takes_names,
 )
+from ..data.reading import apply_to_leaves
 from ..gradients import get_logits
 from ..labels import LabelCodec, check_labels
 from .checks import check_dataset
@@ -198,7 +199,7 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
                 self._validate(X, reset=reset, skip_check_array=True)
             return check_finite(X)
         if isinstance(X, Mapping) or (isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1):
-            return check_finite(X)
+            return check_finite(apply_to_leaves(X, check_kind))
         if hasattr(X, "iloc") and takes_names(self._get_forward(), X.columns):
             return check_finite(X)
         if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OUS":
@@ -336,7 +337,7 @@ def widen(output: Any) -> Any:
 
 
 def match_precision(x: Any, module: Any) -> Any:
-    """Bring floats, and bytes such as those of images, to the precision of the module's weights.
+    """Bring floats to the precision of the module's weights.
 
     Parameters
     ----------
@@ -357,4 +358,4 @@ def match_precision(x: Any, module: Any) -> Any:
     weight = next(module.parameters(), None)
     if weight is None or not weight.is_floating_point():
         return x
-    return x.to(weight.dtype) if x.is_floating_point() or x.dtype == torch.uint8 else x
+    return x.to(weight.dtype) if x.is_floating_point() else x

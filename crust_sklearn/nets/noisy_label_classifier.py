@@ -19,6 +19,7 @@ from .divergence import check_last_epoch
 from .epoch_plan import EpochPlan
 from .restoring import restoring
 from .row_loss_net import RowLossNet
+from .seeding import OwnDraws
 from .state import TrainingState
 from .training import Training
 
@@ -113,7 +114,7 @@ class NoisyLabelClassifier(RowLossNet):
         Parameters
         ----------
         epoch : int
-            From 0, over all calls of `fit` and `partial_fit`.
+            From 0, over all calls since the net was initialized.
 
         Returns
         -------
@@ -149,15 +150,15 @@ class NoisyLabelClassifier(RowLossNet):
         attributes : dict of str to object
             Names end in an underscore.
         """
-        plan = self.state_.plan
+        plan, history = self.state_.plan, self.state_.coreset_history
+        found: dict[str, Any] = {"coreset_history_": history} if len(history) else {}
         if plan is None:
-            return {}
+            return found
         assert self.training_ is not None
         order, weights = np.argsort(plan.rows), self.training_.get_weights(plan)
-        return {
+        return found | {
             "coreset_indices_": np.asarray(plan.rows, np.int64)[order],
             "coreset_weights_": np.ones(len(order)) if weights is None else weights[order],
-            "coreset_history_": self.state_.coreset_history,
         }
 
     def get_row_state(self, name: str, n_columns: int) -> Tensor:
@@ -359,7 +360,9 @@ class NoisyLabelClassifier(RowLossNet):
         """
         self.__dict__.pop("seed_", None)
         self._forget()
-        return super().initialize()
+        # The module has a stream of its own inside of this one, which is for all other parts.
+        with OwnDraws(self.get_seed("parts")):
+            return super().initialize()
 
     def _forget(self) -> None:
         """Drop what was found about the rows of earlier calls."""
@@ -398,8 +401,8 @@ class NoisyLabelClassifier(RowLossNet):
         if training.is_checked:
             check_last_epoch(self.history)
             return
-        self.check_training()
         self._find_state(len(self.history))
+        self.check_training()
         training.is_checked = True
 
     def _find_state(self, epoch: int) -> None:
@@ -431,15 +434,18 @@ class NoisyLabelClassifier(RowLossNet):
             self.training_.fit_params = fit_params
             old = self.state_.plan
             with restoring(self, lambda: self.state_.plan is not old):
-                plan = self.plan_epoch(epoch)
+                plan = checks.check_plan(self.plan_epoch(epoch))
                 if plan is not None:
                     iterator = self._get_planned_iterator(plan, epoch)
+                elif old is not None:
+                    self.state_.plan = None
+                    self._publish()
             self.state_.epoch = epoch
             n_rows = len(self.training_.rows if plan is None else plan.rows)
             self.history.record("coreset_size", n_rows)
             self.history.record("selection_dur", time.perf_counter() - start)
             self.training_.generator.manual_seed(self.get_seed("batches", epoch))
-            self.training_.watch(self.module_).reseed(self.get_seed("module", epoch))
+            self.training_.watch(self.module_, self.get_seed).reseed(self.get_seed("module", epoch))
             step_fn = self.make_step(step_fn)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 
@@ -458,8 +464,10 @@ class NoisyLabelClassifier(RowLossNet):
 
     def _publish(self) -> None:
         attributes = self.get_fitted_attributes()
+        for name in vars(self).get("published_", ()):
+            self.__dict__.pop(name, None)
         self.__dict__.update(attributes)
-        self.published_ = sorted({*vars(self).get("published_", ()), *attributes})
+        self.published_ = sorted(attributes)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Publish what training has found.

@@ -15,6 +15,7 @@ from ..data import BatchedDataset, CoresetDataset, MixedBatch, RowBatch, is_plai
 from ..data.inputs import takes_names
 from ..gradients import check_losses, get_logits, make_unreduced
 from . import loading
+from .checks import check_row_losses
 from .divergence import check_last_batch
 from .labelled_net import LabelledNet
 from .training import Training
@@ -87,7 +88,8 @@ class RowLossNet(LabelledNet):
         Parameters
         ----------
         y_pred : tensor of shape (batch_size, n_classes)
-            The logits: what the module returns, or the first of it.
+            What the module returns, or the first of it: logits; with ``NLLLoss`` probabilities,
+            as in skorch.
         y_true : tensor of shape (batch_size,), dtype int64
             Labels as columns.
         rows : tensor of shape (batch_size,), dtype int64
@@ -128,14 +130,28 @@ class RowLossNet(LabelledNet):
             x = batch[0] if isinstance(batch, tuple | list) else None
             if isinstance(x, RowBatch | MixedBatch):
                 training.batch, batch = x, (self.get_mixed(x), *batch[1:])
-            try:
-                done = step_fn(batch, **fit_params)
-            finally:
-                training.batch = None
+            done = step_fn(batch, **fit_params)
             training.has_begun = True
             return done
 
         return step
+
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        """Train on a batch, as skorch does.
+
+        Parameters
+        ----------
+        batch : tuple
+            Of a loader of `get_iterator`, or as skorch has it.
+        **fit_params : dict
+
+        Returns
+        -------
+        step : dict
+        """
+        has_rows = isinstance(batch, tuple | list) and isinstance(batch[0], RowBatch | MixedBatch)
+        step = super().train_step
+        return (self.make_step(step) if has_rows else step)(batch, **fit_params)
 
     def get_mixed(self, batch: RowBatch | MixedBatch) -> Any:
         """Return the X of a batch, each row mixed with its partner where it has one."""
@@ -161,7 +177,7 @@ class RowLossNet(LabelledNet):
         if self.training_ is None:
             return super().infer(x, **fit_params)
         forward = super().infer
-        draws = self.training_.watch(self.module_)
+        draws = self.training_.watch(self.module_, self.get_seed)
         return draws.run(lambda: forward(x, **fit_params), self.module_)
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
@@ -194,9 +210,24 @@ class RowLossNet(LabelledNet):
     def _get_weighed(self, y_pred: Any, y: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses, and what each counts in their mean: its class weight, as in torch."""
         logits, y = get_logits(y_pred), to_tensor(y, device=self.device)
-        losses = self.get_losses(logits, y, rows.to(logits.device))
+        losses = check_row_losses(self.get_losses(logits, y, rows.to(logits.device)), len(y))
         class_weight = getattr(self.criterion_, "weight", None)
         return losses, torch.ones_like(losses) if class_weight is None else class_weight[y]
+
+    def get_probabilities(self, y_pred: Tensor) -> Tensor:
+        """Return the predicted probabilities of the classes.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (batch_size, n_classes)
+            As in `get_losses`.
+
+        Returns
+        -------
+        probabilities : tensor of shape (batch_size, n_classes)
+        """
+        is_done = isinstance(getattr(self, "criterion_", None), torch.nn.NLLLoss)
+        return y_pred if is_done else y_pred.softmax(dim=1)
 
     def get_judged_losses(self, y_pred: Any, y_true: Tensor, rows: Tensor) -> Tensor:
         """Return one loss per example, also where a subclass overrides `get_loss`, as in skorch.
@@ -211,7 +242,8 @@ class RowLossNet(LabelledNet):
         losses : tensor of shape (batch_size,)
         """
         if not self.has_own_get_loss:
-            return self.get_losses(get_logits(y_pred), y_true, rows)
+            losses = self.get_losses(get_logits(y_pred), y_true, rows)
+            return check_row_losses(losses, len(y_true))
         with self._unreduced():
             losses = self.get_loss(y_pred, y_true)
         return check_losses(losses, len(y_true), getattr(self, "criterion_", None))
@@ -239,19 +271,24 @@ class RowLossNet(LabelledNet):
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the net's own method of an event, then the callbacks.
 
-        They see batches as skorch's, with labels as they were given; the numbers of a training
-        batch's rows are passed as `rows`.
+        They see batches as skorch's, with labels as they were given; ``net.training_.batch.rows``
+        are the numbers of a training batch's rows.
 
         Parameters
         ----------
         method_name : str
         **cb_kwargs : dict
         """
-        if isinstance(batch := cb_kwargs.get("batch"), tuple | list):
-            x, *rest = batch
-            if isinstance(x, RowBatch | MixedBatch):
-                cb_kwargs |= {"batch": (x.x, *rest), "rows": x.rows}
+        batch, training = cb_kwargs.get("batch"), self.training_
+        x = batch[0] if isinstance(batch, tuple | list) and len(batch) else None
+        if isinstance(x, RowBatch | MixedBatch):
+            assert batch is not None
+            cb_kwargs["batch"] = (x.x, *batch[1:])
+            if training is not None:
+                training.batch = x
         super().notify(method_name, **cb_kwargs)
+        if method_name == "on_batch_end" and training is not None:
+            training.batch = None
 
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any

@@ -94,6 +94,15 @@ class TrainingState:
             return None
         return kind(**{k: v if np.ndim(v) else v.item() for k, v in found.items()})
 
+    def get_number(self, name: str) -> float | None:
+        """Return an entry that is a number, or None if there is none.
+
+        Parameters
+        ----------
+        name : str
+        """
+        return float(self.entries[name]) if name in self.entries else None
+
     def drop(self, name: str) -> None:
         """Forget what was saved under a name.
 
@@ -118,7 +127,7 @@ class TrainingState:
             state |= {f"plan.{name}": array for name, array in self.plan.state_dict().items()}
         for name, value in self.entries.items():
             is_tensor = isinstance(value, torch.Tensor)
-            state[f"entries.{name}"] = value.detach().cpu().numpy() if is_tensor else value
+            state[f"entries.{name}"] = value.detach().cpu().clone().numpy() if is_tensor else value
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> TrainingState:

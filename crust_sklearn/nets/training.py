@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import joblib
@@ -146,10 +146,11 @@ class Training:
         """Return the batch (X, y) of some training rows, by their positions among these."""
         return fetch_rows(self.dataset, positions, self.collate_fn)
 
-    def watch(self, module: nn.Module) -> ModuleDraws:
+    def watch(self, module: nn.Module, get_seed: Callable[[str], int]) -> ModuleDraws:
         """Return what lends the module its random numbers."""
         if self.draws is None:
             self.draws = ModuleDraws(module)
+            self.draws.reseed(get_seed("module"))
         return self.draws
 
     def make_whole(self) -> CoresetDataset:
@@ -192,7 +193,7 @@ class Training:
     def get_weights(self, plan: EpochPlan) -> np.ndarray | None:
         """Return what the rows of a plan count in the loss, of mean one; None: one for all."""
         if plan.weights is not None:
-            return scale_weights(np.asarray(plan.weights, np.float64))
+            return scale_weights(check_plan_weights(plan.weights, len(plan.rows)))
         return None if self.weights is None else scale_weights(self.weights[self._find(plan.rows)])
 
     def _find(self, rows: np.ndarray) -> np.ndarray:
@@ -213,6 +214,19 @@ class Training:
                 "a row twice. The training rows are training_.rows."
             )
         return positions
+
+
+def check_plan_weights(weights: Any, n_rows: int) -> np.ndarray:
+    """Return the weights of a plan, or say that they are none."""
+    try:
+        checked = check_sample_weight(weights, n_rows)
+    except ValueError as error:
+        raise ValueError(
+            f"plan_epoch gives weights that are none: {error} EpochPlan.weights has one entry for "
+            "each of its rows, in their order."
+        ) from error
+    assert checked is not None
+    return checked
 
 
 def scale_weights(weights: np.ndarray) -> np.ndarray:

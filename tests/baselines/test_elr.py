@@ -75,3 +75,14 @@ def test_loss_stays_finite_where_the_network_is_sure():
     assert losses.isfinite().all()
     targets = net.state_.entries["targets"][:10]
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(10))  # the average of shares
+
+
+def test_probabilities_of_the_module_are_taken_as_they_are():
+    class Softmax(MLP):
+        def forward(self, x):
+            return super().forward(x).softmax(dim=1)
+
+    of_logits = make(lr=0.0).fit(X, Y).state_.entries["targets"]
+    options = {"max_epochs": 3, "lr": 0.0, "verbose": 0, "random_state": 0}
+    net = ELRClassifier(Softmax, criterion=nn.NLLLoss, **options).fit(X, Y)
+    torch.testing.assert_close(net.state_.entries["targets"], of_logits, rtol=1e-4, atol=1e-5)

@@ -41,8 +41,8 @@ def test_validation_rows_and_rows_without_weight_stay_out():
     weights = np.ones(300)
     weights[::3] = 0
     net = make(train_split=ValidSplit(5)).fit(X, Y, sample_weight=weights)
-    assert weights[net.coreset_indices_].sum() == 160
-    assert len(net.coreset_indices_) == 168
+    assert weights[net.coreset_indices_].all()
+    assert len(net.coreset_indices_) == 112  # of 160 training rows with a weight
 
 
 @pytest.mark.parametrize(

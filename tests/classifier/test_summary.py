@@ -113,3 +113,8 @@ def test_no_noise_rate_in_the_log_where_selections_do_not_judge_labels():
     assert "coreset_size" in lines[0]
     assert "noise_rate" not in lines[0]
     assert 0 < net.noise_rate_ < 1
+
+
+def test_summary_of_labels_that_are_columns_of_names():
+    net = make(classes=["a", "b", "c"]).fit(X, np.unique(Y, return_inverse=True)[1])
+    assert net.get_summary().n_rows == len(X)

@@ -5,9 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_iris
 from torch import nn
 
+from crust_sklearn import NoisyLabelClassifier
 from crust_sklearn.losses import GeneralizedCrossEntropyLoss
+from crust_sklearn.modules import MLP
 
 Z = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = torch.arange(20) % 5
@@ -52,3 +55,10 @@ def test_gradient_is_finite_where_the_label_is_impossible():
 def test_parameters_out_of_range(params):
     with pytest.raises(ValueError, match=next(iter(params))):
         GeneralizedCrossEntropyLoss(**params)
+
+
+def test_a_net_with_it_gives_probabilities():
+    X, y = load_iris(return_X_y=True)
+    options = {"module__hidden_sizes": (8,), "max_epochs": 2, "verbose": 0}
+    net = NoisyLabelClassifier(MLP, criterion=GeneralizedCrossEntropyLoss, **options).fit(X, y)
+    np.testing.assert_allclose(net.predict_proba(X).sum(axis=1), 1, rtol=1e-5)

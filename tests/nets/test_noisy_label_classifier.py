@@ -125,9 +125,9 @@ def test_callbacks_see_batches_as_skorchs_and_the_rows():
         def on_train_begin(self, net, **kwargs):
             self.seen_ = []
 
-        def on_batch_end(self, net, batch=None, rows=None, training=False, **kwargs):
+        def on_batch_end(self, net, batch=None, training=False, loss=None, y_pred=None):
             assert torch.is_tensor(batch[0])
-            assert batch[0][:, 0].tolist() == rows.tolist()
+            assert batch[0][:, 0].tolist() == net.training_.batch.rows.tolist()
             self.seen_ += batch[1].tolist()
 
     sees = Sees()
@@ -229,3 +229,22 @@ def test_a_method_takes_no_more_than_forty_lines(cls):
 def test_methods_hold_no_loop():
     for cls in (CRUSTClassifier, ELRClassifier, SmallLossClassifier):
         assert not {"fit_loop", "run_single_epoch", "train_step", "get_iterator"} & set(vars(cls))
+
+
+def test_none_after_a_plan_ends_it():
+    class Once(NoisyLabelClassifier):
+        def plan_epoch(self, epoch):
+            return EpochPlan(np.arange(10)) if epoch == 0 else None
+
+    net = make(Once, max_epochs=3).fit(X, Y)
+    assert net.history[:, "coreset_size"] == [10, 90, 90]
+    assert not hasattr(net, "coreset_indices_")
+    assert net.coreset_history_.epochs.tolist() == [0]
+
+
+def test_batches_of_ones_own_loop():
+    net = make().fit(X, Y)
+    train, _ = net.get_split_datasets(X, Y)
+    losses = [net.train_step(batch)["loss"] for batch in net.get_iterator(train, training=True)]
+    assert len(losses) == 6
+    assert all(loss.isfinite() for loss in losses)

@@ -42,9 +42,9 @@ class RowOrder(Callback):
     def on_epoch_begin(self, net, **kwargs):
         self.orders_.append([])
 
-    def on_batch_begin(self, net, training=False, rows=None, **kwargs):
+    def on_batch_begin(self, net, training=False, **kwargs):
         if training:
-            self.orders_[-1] += rows.tolist()
+            self.orders_[-1] += net.training_.batch.rows.tolist()
 
 
 def make(module=MLP, cls=CRUSTClassifier, **params):
@@ -249,4 +249,45 @@ def test_what_is_compiled_is_lent_the_generator_from_the_first_batch_on():
     before = torch.get_rng_state()
     first, second = (draws.run(lambda: module(x), module) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(first, second)
+
+
+class OwnScale(nn.Module):
+    """A criterion that draws its parameters."""
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.scale, self.reduction = nn.Parameter(torch.rand(10) + 0.5), reduction
+
+    def forward(self, x, y):
+        return nn.functional.cross_entropy(self.scale * x, y, reduction=self.reduction)
+
+
+class TwoModules(NoisyLabelClassifier):
+    def initialize_module(self):
+        super().initialize_module()
+        self.head_ = nn.Linear(10, 10)
+        return self
+
+    def infer(self, x, **fit_params):
+        return self.head_(super().infer(x, **fit_params))
+
+
+@pytest.mark.parametrize(
+    ("cls", "params"), [(CRUSTClassifier, {"criterion": OwnScale}), (TwoModules, {})]
+)
+def test_all_parts_of_a_net_are_drawn_by_random_state(cls, params):
+    before = get_global_states()
+    first, second = (make(cls=cls, **params).fit(X, Y).predict_proba(X) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert get_global_states() == before
+
+
+def test_lazy_layers_are_drawn_by_random_state():
+    params = {"module": lambda: nn.Sequential(nn.LazyLinear(10)), "lr": 0.0, "max_epochs": 1}
+    first, second, again = (
+        get_weights(make(cls=NoisyLabelClassifier, random_state=seed, **params).fit(X, Y))
+        for seed in (0, 1, 0)
+    )
+    assert torch.equal(first, again)
     assert not torch.equal(first, second)

@@ -13,7 +13,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import IterableDataset, TensorDataset
 
-from crust_sklearn import CRUSTClassifier, NoisyLabelClassifier
+from crust_sklearn import CRUSTClassifier, EpochPlan, NoisyLabelClassifier
 from crust_sklearn.modules import MLP
 from crust_sklearn.nets.loss_gradients import loss_gradients
 
@@ -391,10 +391,89 @@ def test_argument_that_forward_does_not_take_leaves_the_net_as_it_was():
         assert net.score(X, Y) == score
 
 
-def test_bytes_go_to_the_precision_of_a_module_that_does_not_care():
-    net = make(Returns, module__wrap=lambda z: z, max_epochs=1, lr=1e-3)
-    found = net.fit((X * 16).astype(np.uint8), Y).predict_proba((X * 16).astype(np.uint8))
-    np.testing.assert_array_equal(found, net.predict_proba((X * 16).astype(np.float32)))
+def test_bytes_reach_a_module_as_they_are():
+    class Bytes(nn.Linear):
+        def forward(self, x):
+            assert x.dtype == torch.uint8
+            return super().forward(x / 16)
+
+    images = (X * 16).astype(np.uint8)
+    net = make(Bytes(64, 10), NoisyLabelClassifier, max_epochs=1).fit(images, Y)
+    assert net.predict(images).shape == (120,)
+    assert_refused(
+        "fails on the first rows of X, torch.uint8.*astype", images, Y, module=nn.Linear(64, 10)
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "match"),
+    [
+        (lambda z, y: nn.functional.cross_entropy(z, y), r"shape \(\)"),
+        (
+            lambda z, y: nn.functional.cross_entropy(z, y, reduction="none")[:, None],
+            r"shape \(\d+, 1\)",
+        ),
+        (lambda z, y: None, "NoneType"),
+    ],
+)
+def test_losses_that_are_not_one_for_each_example(losses, match):
+    class Wrong(NoisyLabelClassifier):
+        def get_losses(self, y_pred, y_true, rows):
+            return losses(y_pred, y_true)
+
+    with pytest.raises(ValueError, match=f"get_losses returns .*{match}.*not their mean"):
+        make(cls=Wrong).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        EpochPlan(np.arange(3), np.ones(120)),
+        EpochPlan(np.arange(3), np.ones(2)),
+        EpochPlan(np.arange(3), np.array([1.0, -1.0, 1.0])),
+        EpochPlan(np.arange(3), np.zeros(3)),
+        EpochPlan(np.arange(3), np.array([1.0, np.nan, 1.0])),
+    ],
+)
+def test_weights_of_a_plan_that_are_none(plan):
+    class Planned(NoisyLabelClassifier):
+        def plan_epoch(self, epoch):
+            return plan
+
+    with pytest.raises(ValueError, match="plan_epoch gives weights that are none"):
+        make(cls=Planned).fit(X, Y)
+
+
+def test_plan_that_is_none():
+    class Planned(NoisyLabelClassifier):
+        def plan_epoch(self, epoch):
+            return np.arange(3)
+
+    with pytest.raises(TypeError, match="plan_epoch returns a ndarray.*EpochPlan"):
+        make(cls=Planned).fit(X, Y)
+
+
+def test_criterion_that_fails_on_the_first_batch_leaves_the_net_as_it_was():
+    net = make(max_epochs=8).fit(X, Y)
+    expected, epochs = net.forward(X), len(net.history)
+    with pytest.raises(ValueError, match="Target size"):
+        net.set_params(criterion=nn.BCEWithLogitsLoss).fit(X, Y)
+    assert torch.equal(net.forward(X), expected)
+    assert len(net.history) == epochs
+
+
+def test_complex_numbers_in_a_dict():
+    assert_refused("complex", {"x": torch.as_tensor(X).to(torch.complex64)}, Y)
+
+
+def test_size_of_batches_of_the_loader_alone():
+    assert_refused(
+        "iterator_train__batch_size must be an integer",
+        X,
+        Y,
+        error=TypeError,
+        iterator_train__batch_size="9",
+    )
 
 
 def test_scheduler_with_a_monitor_that_its_policy_does_not_ask_for():
