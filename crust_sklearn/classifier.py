@@ -380,7 +380,6 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
         """
         training = self.training_
         assert training is not None and training.codes is not None
-        assert training.all_codes is not None
         dataset = self.get_selection_dataset(training.dataset)
         outputs = self.compute_outputs(dataset, training.rows, **training.fit_params)
         quality = None
@@ -467,8 +466,9 @@ class CRUSTClassifier(SelectorParameterMixin, NoisyLabelClassifier):
         """
         attributes, training = super().get_fitted_attributes(), self.training_
         assert training is not None
-        if "selector" in training.kept:
-            attributes["selector_"] = training.kept["selector"]
+        # That of an earlier call stays as long as its coreset does.
+        selector = training.kept.get("selector", vars(self).get("selector_"))
+        attributes |= {} if selector is None else {"selector_": selector}
         if "clusters" in self.state_.entries:
             attributes["coreset_assignment_"] = self.state_.entries["clusters"]
         if (quality := self.state_.load("label_quality", LabelQuality)) is not None:

@@ -142,31 +142,7 @@ class LabelQuality:
             min_ratios=min_ratios,
             n_updates=n_updates,
         )
-        return updated.judge()
-
-    def reweigh(self, sample_weight: np.ndarray | None) -> LabelQuality:
-        """Set what each row counts from now on.
-
-        Parameters
-        ----------
-        sample_weight : ndarray of shape (n_rows,) or None
-            None: 1 for each.
-
-        Returns
-        -------
-        quality : LabelQuality
-        """
-        weights = np.ones(len(self.codes)) if sample_weight is None else sample_weight
-        return replace(self, weights=weights).judge()
-
-    def judge(self) -> LabelQuality:
-        """Decide anew which rows are trusted.
-
-        Returns
-        -------
-        quality : LabelQuality
-        """
-        return replace(self, is_trusted=self._find_trusted())
+        return replace(updated, is_trusted=updated._find_trusted())
 
     def _find_trusted(self) -> np.ndarray:
         is_clean = self.n_updates == 0 or (

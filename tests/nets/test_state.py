@@ -219,3 +219,13 @@ def test_other_rows_end_what_was_published_of_earlier_ones():
     net.set_params(warmup_epochs=1, max_epochs=1).partial_fit(X[:50], NOISY[:50])
     assert net.coreset_indices_.max() < 50
     assert len(net.label_quality_) == 50
+
+
+def test_what_was_published_stays_in_calls_without_a_selection():
+    net = make(max_epochs=5).fit(X, NOISY)  # selections before epochs 1 and 4, from 0
+    before = {name: vars(net)[name] for name in net.published_}
+    net.set_params(max_epochs=1).partial_fit(X, NOISY)
+    assert net.coreset_history_.epochs.tolist() == [1, 4]
+    assert net.selector_ is before["selector_"]
+    for name in ("coreset_indices_", "coreset_assignment_", "label_quality_"):
+        np.testing.assert_array_equal(vars(net)[name], before[name])
