@@ -55,7 +55,7 @@ def leave_one_out_predictions(
     .. [4] Wang, Sun, Fu, "Scalable Penalized Regression for Noise Detection in Learning with Noisy
        Labels", CVPR 2022.
     .. [5] Wang, Fu, Sun, "Knockoffs-SPR: Clean Sample Selection in Learning with Noisy Labels",
-       IEEE Transactions on Pattern Analysis and Machine Intelligence, 2023.
+       IEEE Transactions on Pattern Analysis and Machine Intelligence, 2024.
 
     Examples
     --------

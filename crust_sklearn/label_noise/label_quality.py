@@ -68,7 +68,7 @@ class LabelQuality:
     .. [2] Wang, Sun, Fu, "Scalable Penalized Regression for Noise Detection in Learning with Noisy
        Labels", CVPR 2022.
     .. [3] Wang, Fu, Sun, "Knockoffs-SPR: Clean Sample Selection in Learning with Noisy Labels",
-       IEEE Transactions on Pattern Analysis and Machine Intelligence, 2023.
+       IEEE Transactions on Pattern Analysis and Machine Intelligence, 2024.
     .. [4] She, Owen, "Outlier Detection Using Nonconvex Penalized Regression", Journal of the
        American Statistical Association 106(494), 2011.
 
