@@ -44,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
         "gradients",
         "data",
     },
-    "classifier": {"labels", "selector", "label_noise", "gradients", "nets"},
+    "classifier": {"selector", "gradients", "nets"},
     "baselines": {"nets"},
     "inspection": {
         "strategies",

@@ -1,0 +1,280 @@
+"""CoresetNet: a net that trains each epoch on a coreset, as its parameters say."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..label_noise import LabelQuality, TrainingSummary
+from ..labels import LabelCodec
+from ..selector import share_budget
+from . import loading
+from .checks import check_mixing, check_readable
+from .epoch_plan import EpochPlan
+from .judged_labels import describe_labels, summarize_net
+from .noisy_label_classifier import NoisyLabelClassifier
+from .row_outputs import RowOutputs, compute_row_outputs
+from .selection import make_mixing, select_rows
+from .selector_parameter import SelectorParameterMixin
+
+LEAVE_ONE_OUT = "leave-one-out"
+
+
+class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
+    """What `CRUSTClassifier` does in training; the parameters and their checks are its own."""
+
+    warmup_epochs: int
+    reselect_every: int
+    gradient: str
+    gradient_layer: str | None
+    coreset_weight: str
+    mixup: str | None
+    mixup_alpha: float | tuple[float, float]
+
+    def get_mixup_alpha(self) -> tuple[float, float]:
+        """Return the two parameters of the Beta distribution of mixup.
+
+        Returns
+        -------
+        alpha : tuple of two floats
+        """
+        alpha = self.mixup_alpha
+        if isinstance(alpha, Real):
+            return (float(alpha), float(alpha))
+        if isinstance(alpha, tuple | list) and len(alpha) == 2:
+            return (alpha[0], alpha[1])
+        raise TypeError(f"mixup_alpha must be a number or a pair of numbers; got {alpha!r}.")
+
+    @property
+    def judges_labels(self) -> bool:
+        """Whether selections go by what other rows say of labels."""
+        return self.has_auto_size or self.gradient == LEAVE_ONE_OUT
+
+    # -- before training ------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any) -> Any:
+        """Initialize the module, unless `warm_start`, and train it.
+
+        Parameters
+        ----------
+        X, y, sample_weight, **fit_params
+            As in :meth:`NoisyLabelClassifier.fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        self.check_parameters()
+        goes_on = self.warm_start and self.initialized_
+        epochs = self.max_epochs + (len(self.history) if goes_on else 0)
+        if 0 < epochs <= self.warmup_epochs:
+            warnings.warn(
+                f"warmup_epochs={self.warmup_epochs} is not less than the {epochs} epochs "
+                "of training: no coreset will ever be used. Raise max_epochs, or lower "
+                "warmup_epochs.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return super().fit(X, y, sample_weight, **fit_params)
+
+    def get_most_rows(self, epoch: int, class_sizes: list[int]) -> int:
+        """Return how many rows an epoch trains on, at most.
+
+        Parameters
+        ----------
+        epoch : int
+        class_sizes : list of int
+            The number of rows of each class.
+
+        Returns
+        -------
+        n_rows : int
+        """
+        if epoch < self.warmup_epochs or self.has_auto_size:
+            return sum(class_sizes)
+        sizes = class_sizes if self.group_by == "label" else [sum(class_sizes)]
+        n_rows = sum(share_budget(sizes, self.make_selector().coreset_size))
+        # Predicted classes are not known yet: each rounds up, by one at most.
+        return n_rows + (len(class_sizes) if self.group_by == "prediction" else 0)
+
+    def check_training(self) -> None:
+        """Refuse what cannot work, before the first batch."""
+        super().check_training()
+        training = self.training_
+        assert training is not None
+        if len(self.history) + self.max_epochs <= self.warmup_epochs:
+            return
+        check_readable(training.codes)
+        is_candidate = np.s_[:] if training.weights is None else training.weights > 0
+        assert training.codes is not None
+        codes = training.codes[is_candidate]
+        self.make_selector().check_options(len(codes))
+        n_rows = self.get_most_rows(
+            self.warmup_epochs, np.unique(codes, return_counts=True)[1].tolist()
+        )
+        loading.check_sampler(self.get_params_for("iterator_train"))
+        loading.check_single_row(n_rows, self.module_)
+        few = training.rows[: min(2, len(training.rows))]
+        head = torch.utils.data.Subset(training.dataset, range(len(few)))
+        self.compute_outputs(head, few, **training.fit_params)
+        if self.mixup is not None:
+            x, y = training.fetch(np.arange(len(few)))
+            check_mixing(self, x, y)
+
+    # -- the method -----------------------------------------------------------------------
+
+    def plan_epoch(self, epoch: int) -> EpochPlan | None:
+        """Choose the rows of the coming epoch: all in the warm-up, a coreset after it.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0, over all calls of `fit` and `partial_fit`.
+
+        Returns
+        -------
+        plan : EpochPlan or None
+        """
+        since = epoch - self.warmup_epochs
+        is_due = since >= 0 and (self.state_.plan is None or since % self.reselect_every == 0)
+        plan = self.select(epoch) if is_due else self.state_.plan
+        if self.judges_labels:
+            self.history.record("noise_rate", self.state_.get_number("noise_rate"))
+        return plan
+
+    def select(self, epoch: int) -> EpochPlan:
+        """Choose a coreset by the current network.
+
+        Parameters
+        ----------
+        epoch : int
+            Seeds the strategies that draw at random.
+
+        Returns
+        -------
+        plan : EpochPlan
+        """
+        training = self.training_
+        assert training is not None and training.codes is not None
+        dataset = self.get_selection_dataset(training.dataset)
+        outputs = self.compute_outputs(dataset, training.rows, **training.fit_params)
+        quality = None
+        if self.judges_labels:
+            quality = self.state_.load("label_quality", LabelQuality) or self.start_quality()
+            quality = quality.update(outputs.features)
+        else:
+            # The labels are judged once, in the end.
+            training.kept["features"] = outputs.features
+        selection = select_rows(
+            self.make_selector(self.get_seed("coreset", epoch)),
+            outputs,
+            training.codes,
+            training.weights,
+            quality,
+            group_by=self.group_by,
+            coreset_weight=self.coreset_weight,
+            has_auto_size=self.has_auto_size,
+        )
+        clusters = training.spread(selection.clusters, -1)
+        if quality is not None:
+            self.state_.save("label_quality", quality)
+            self.state_.entries["noise_rate"] = np.asarray(quality.noise_rate)
+        self.state_.entries["clusters"] = clusters
+        training.kept["selector"] = selection.selector
+        mixing = None
+        if self.mixup is not None:
+            mixing = make_mixing(self.mixup, self.get_mixup_alpha(), training, clusters)
+        return EpochPlan(training.rows[selection.positions], selection.weights, mixing)
+
+    def compute_outputs(self, dataset: Any, numbers: np.ndarray, **fit_params: Any) -> RowOutputs:
+        """Return what the current network says of rows, as selections need it.
+
+        Parameters
+        ----------
+        dataset : torch Dataset
+        numbers : ndarray of shape (n_rows,)
+            The rows' numbers in the X given to fit.
+        **fit_params : dict
+            Passed on to the module's forward.
+
+        Returns
+        -------
+        outputs : RowOutputs
+        """
+        return compute_row_outputs(
+            self,
+            dataset,
+            numbers=numbers,
+            gradient=None if self.gradient == LEAVE_ONE_OUT else self.gradient,
+            gradient_layer=self.gradient_layer,
+            **fit_params,
+        )
+
+    def start_quality(self) -> LabelQuality:
+        """Return the quality of labels of which nothing is known yet."""
+        training = self.training_
+        assert training is not None and training.codes is not None
+        return LabelQuality.start(training.codes, len(self.classes_), training.weights)
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Judge the labels, where no selection has done so.
+
+        Parameters
+        ----------
+        net : CoresetNet
+        X, y : input data, default=None
+        **kwargs : dict
+        """
+        training = self.training_
+        if training is not None and "features" in training.kept:
+            quality = self.start_quality().update(training.kept["features"])
+            self.state_.save("label_quality", quality)
+        super().on_train_end(net, X=X, y=y, **kwargs)
+
+    # -- what was found -------------------------------------------------------------------
+
+    def get_fitted_attributes(self) -> dict[str, Any]:
+        """Return what the net publishes after each selection, and in the end.
+
+        Returns
+        -------
+        attributes : dict of str to object
+        """
+        attributes, training = super().get_fitted_attributes(), self.training_
+        assert training is not None
+        # That of an earlier call stays as long as its coreset does.
+        selector = training.kept.get("selector", vars(self).get("selector_"))
+        attributes |= {} if selector is None else {"selector_": selector}
+        if "clusters" in self.state_.entries:
+            attributes["coreset_assignment_"] = self.state_.entries["clusters"]
+        if (quality := self.state_.load("label_quality", LabelQuality)) is not None:
+            codec = self.codec_ or LabelCodec(np.arange(len(self.classes_)))
+            attributes |= describe_labels(quality, training, codec)
+        return attributes
+
+    def get_summary(self) -> TrainingSummary:
+        """Return what training found about the labels: which are wrong, which rows it kept.
+
+        Returns
+        -------
+        summary : TrainingSummary
+            ``print`` it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there was no selection yet.
+        """
+        return summarize_net(self)
+
+    def trim_for_prediction(self) -> None:
+        """Remove what prediction does not need, as in skorch: the last selector, and its data, too.
+
+        The audit of the labels is kept.
+        """
+        super().trim_for_prediction()
+        self.__dict__.pop("selector_", None)
