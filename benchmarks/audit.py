@@ -1,14 +1,18 @@
-"""How well wrong labels are found: `label_quality_` beside cleanlab on the same network.
+"""How well wrong labels are found: `label_quality_` and cleanlab, by a network and by the inputs.
 
-    python benchmarks/audit.py --tables DIR     # the folder that the protocol takes, too
-    python benchmarks/audit.py --report         # the table, from the CSV file alone
+    python benchmarks/audit.py --tables DIR --keel WHEEL    # what the protocol takes, too
+    python benchmarks/audit.py --report                     # the tables, from the CSV file alone
+
+- crust: CRUSTClassifier, fitted once, with its defaults.
+- cleanlab: from probabilities predicted in 5-fold cross-validation by plain training of the same
+  network, with the same settings.
+- auditor: LabelAuditor, on the inputs as they are.
+- cleanlab-linear: from probabilities of a logistic regression on the inputs, likewise.
 
 cleanlab's scores are those of its `get_label_quality_scores` ("self_confidence"), and its list that
-of its `find_label_issues`, both from probabilities predicted in 5-fold cross-validation by plain
-training of the same network, with the same settings. CRUSTClassifier is fitted once, with its
-defaults. Scored is the ranking of all training rows: the area under the ROC curve and the average
-precision for wrong labels; and the list of issues: precision and recall. Every finished run is a
-row of the CSV file.
+of its `find_label_issues`. Scored is the ranking of all training rows: the area under the ROC curve
+and the average precision for wrong labels; and the list of issues: precision and recall, and on
+sets without wrong labels how many rows it has. Every finished run is a row of the CSV file.
 """
 
 import time
@@ -20,57 +24,82 @@ from _command import run_on_tables
 from _markdown import print_table
 from protocol.methods import Rows, make_plain
 from protocol.recipes import RECIPES
+from protocol.sets import IMBALANCED, TABLES
 from protocol.sets import SETS as ALL_SETS
-from protocol.sets import TABLES
-from protocol.sources import Places
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from crust_sklearn import CRUSTClassifier, find_label_issues
+from crust_sklearn import CRUSTClassifier, LabelAuditor, find_label_issues
 
 KEY = ("set", "method", "seed")
-MEASURES = ("auroc", "average_precision", "precision", "recall", "seconds")
-METHODS = ("crust", "cleanlab")
-SETS = tuple(entry.name for entry in TABLES if entry.kind != "clean")
-RECIPE = RECIPES["constant"]
+MEASURES = ("auroc", "average_precision", "precision", "recall", "listed", "seconds")
+CLEAN = tuple(entry.name for entry in (*TABLES, *IMBALANCED) if entry.kind == "clean")
+NOISY = tuple(entry.name for entry in (*TABLES, *IMBALANCED) if entry.kind != "clean")
+SETS = NOISY + CLEAN
+OPTIONS = RECIPES["constant"].make_options
 
 
-def score_crust(options, rows):
+def judge_by_crust(rows):
     """Return the quality of every label, and the rows that are listed as issues."""
-    clf = CRUSTClassifier(**options, random_state=rows.seed).fit(rows.X, rows.given)
+    clf = CRUSTClassifier(**OPTIONS(), random_state=rows.seed).fit(rows.X, rows.given)
     return clf.label_quality_, find_label_issues(clf, as_frame=False).rows
 
 
-def score_cleanlab(options, rows):
-    """Return the same, of cleanlab."""
+def judge_by_auditor(rows):
+    """Return the same, of the inputs alone."""
+    auditor = LabelAuditor().fit(rows.X, rows.given)
+    return auditor.label_quality_, find_label_issues(auditor, as_frame=False).rows
+
+
+def judge_by_cleanlab(rows):
+    """Return the same, of cleanlab and the network."""
+    return ask_cleanlab(make_plain(rows, OPTIONS()), rows)
+
+
+def judge_by_cleanlab_linear(rows):
+    """Return the same, of cleanlab and a logistic regression."""
+    return ask_cleanlab(LogisticRegression(max_iter=1000), rows)
+
+
+def ask_cleanlab(classifier, rows):
+    """Return cleanlab's scores, and its list, for probabilities out of folds."""
     from cleanlab.filter import find_label_issues as find_by_cleanlab
     from cleanlab.rank import get_label_quality_scores
 
-    net = make_plain(rows, options)
     folds = StratifiedKFold(5, shuffle=True, random_state=rows.seed)
-    logits = cross_val_predict(net, rows.X, rows.given, cv=folds, method="predict_proba")
+    found = cross_val_predict(classifier, rows.X, rows.given, cv=folds, method="predict_proba")
     issues = find_by_cleanlab(
-        rows.given, logits, return_indices_ranked_by="self_confidence", n_jobs=1
+        rows.given, found, return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    return get_label_quality_scores(rows.given, logits, method="self_confidence"), issues
+    return get_label_quality_scores(rows.given, found, method="self_confidence"), issues
 
 
-def run(name, method, seed, tables):
+METHODS = {
+    "crust": judge_by_crust,
+    "cleanlab": judge_by_cleanlab,
+    "auditor": judge_by_auditor,
+    "cleanlab-linear": judge_by_cleanlab_linear,
+}
+
+
+def run(name, method, seed, places):
     """Return what was measured, in one thread."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")  # of folds without rare classes
-    data = ALL_SETS[name].load(Places(tables), int(seed))
+    data = ALL_SETS[name].load(places, int(seed))
     rows = Rows(data.X, data.given, data.n_classes, int(seed))
     start = time.perf_counter()
-    score = {"crust": score_crust, "cleanlab": score_cleanlab}[method]
-    quality, issues = score(RECIPE.make_options(), rows)
+    quality, issues = METHODS[method](rows)
     seconds = time.perf_counter() - start
     is_wrong = ~data.is_right
+    has_wrong = is_wrong.any()
     return {
-        "auroc": roc_auc_score(is_wrong, -quality),
-        "average_precision": average_precision_score(is_wrong, -quality),
+        "auroc": roc_auc_score(is_wrong, -quality) if has_wrong else np.nan,
+        "average_precision": average_precision_score(is_wrong, -quality) if has_wrong else np.nan,
         "precision": is_wrong[issues].mean() if len(issues) else 1.0,
-        "recall": is_wrong[issues].sum() / is_wrong.sum(),
+        "recall": is_wrong[issues].sum() / is_wrong.sum() if has_wrong else np.nan,
+        "listed": len(issues) / len(is_wrong),
         "seconds": seconds,
     }
 
@@ -82,29 +111,33 @@ def print_report(results):
         found = [m[measure] for key, m in results.items() if key[:2] == (name, method)]
         return np.mean(found) if found else np.nan
 
-    means = {}
-    for name in (n for n in SETS if any(key[0] == n for key in results)):
-        row = [mean(name, m, what) for what in MEASURES[:4] for m in METHODS]
-        ratio = mean(name, "crust", "seconds") / mean(name, "cleanlab", "seconds")
-        means[name] = [*row, ratio]
-    means["mean"] = np.mean(list(means.values()), axis=0)
-    header = (
-        *("set", "AUROC: crust", "cleanlab", "average precision: crust", "cleanlab"),
-        *("list, precision / recall: crust", "cleanlab", "time, crust / cleanlab"),
-    )
-    print()
-    print_table(header, [show(name, *row) for name, row in means.items()], is_aligned=False)
+    def print_means(title, sets, show, *measures):
+        sets = [name for name in sets if any(key[0] == name for key in results)]
+        if not sets:
+            return
+        found = np.array([[[mean(n, m, x) for x in measures] for m in METHODS] for n in sets])
+        rows = zip([*sets, "mean"], [*found, found.mean(axis=0)], strict=True)
+        print(f"\n{title}\n")
+        cells = [[name, *(show_cell(show, values) for values in row)] for name, row in rows]
+        print_table(("set", *METHODS), cells, is_aligned=False)
+
+    both = "{:.3f} / {:.3f}".format, "{:.0%} / {:.0%}".format
+    print_means("AUROC / average precision", NOISY, both[0], "auroc", "average_precision")
+    print_means("List: precision / recall", NOISY, both[1], "precision", "recall")
+    print_means("No label is wrong: rows listed", CLEAN, "{:.1%}".format, "listed")
+    print_means("Seconds", SETS, "{:.2f}".format, "seconds")
 
 
-def show(name, a, b, c, d, e, f, g, h, ratio):
-    """Return a row of the table: precision and recall of each method in one cell."""
-    scores = (f"{score:.3f}" for score in (a, b, c, d))
-    return name, *scores, f"{e:.0%} / {g:.0%}", f"{f:.0%} / {h:.0%}", f"{ratio:.2f}"
+def show_cell(show, values):
+    """Return the values as text, and a dash for what was not run."""
+    return "-" if np.isnan(values).any() else show(*values)
 
 
 def main():
     print_report(
-        run_on_tables(__doc__, "audit.csv", run, KEY, MEASURES, METHODS, sets=SETS, seeds=[0, 1])
+        run_on_tables(
+            __doc__, "audit.csv", run, KEY, MEASURES, tuple(METHODS), sets=SETS, seeds=[0, 1]
+        )
     )
 
 

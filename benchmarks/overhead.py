@@ -54,6 +54,7 @@ def make_nets():
     common = {
         "module__num_classes": 10,
         "criterion": torch.nn.CrossEntropyLoss,
+        "optimizer": torch.optim.SGD,
         "lr": 0.01,
         "batch_size": 128,
         "max_epochs": 1,

@@ -24,7 +24,6 @@ from _markdown import print_table
 from protocol.recipes import RECIPES
 from protocol.sets import SETS as ALL_SETS
 from protocol.sets import TABLES
-from protocol.sources import Places
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -72,12 +71,12 @@ def score_size(size, seed, data, folds, matrix, trusted):
     return np.mean(found, axis=0)
 
 
-def run(name, seed, tables):
+def run(name, seed, places):
     """Return rank correlation and regret of every score, in one thread."""
     torch.set_num_threads(1)
     seed = int(seed)
     warnings.filterwarnings("ignore")  # of folds without rare classes
-    data = ALL_SETS[name].load(Places(tables), seed)
+    data = ALL_SETS[name].load(places, seed)
     trusted = np.random.default_rng(seed).random(len(data.given)) < 0.1
     data.given = np.where(trusted, data.true, data.given)
     folds = list(StratifiedKFold(3, shuffle=True, random_state=seed).split(data.X, data.given))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .classifier import CRUSTClassifier
     from .coreset_classifier import CoresetClassifier
+    from .label_auditor import LabelAuditor
     from .label_issues import find_label_issues
     from .label_noise import make_label_noise
     from .nets import EpochPlan, NoisyLabelClassifier
@@ -22,6 +23,7 @@ __all__ = [
     "CoresetSampler",
     "CoresetSelector",
     "EpochPlan",
+    "LabelAuditor",
     "NoisyLabelClassifier",
     "find_label_issues",
     "make_label_noise",
@@ -33,6 +35,7 @@ _HOME = {
     "CoresetSampler": ".sampler",
     "CoresetSelector": ".selector",
     "EpochPlan": ".nets",
+    "LabelAuditor": ".label_auditor",
     "NoisyLabelClassifier": ".nets",
     "find_label_issues": ".label_issues",
     "make_label_noise": ".label_noise",

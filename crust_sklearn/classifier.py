@@ -48,8 +48,10 @@ class CRUSTClassifier(CoresetNet):
         rows whose label agrees with the other rows (see the notes); with another selector or
         gradient than the default, as many of each group as there are such rows. None: the
         selector's own.
-    warmup_epochs : int, default=1
-        Epochs on all rows before the first selection.
+    warmup_epochs : int or "auto", default="auto"
+        Epochs on all rows before the first selection. "auto": 1, where the inputs are vectors of
+        real numbers, which judge labels beside the features; else, as for images, 4, or a third of
+        the epochs of the call if that is less (and at least 1).
     reselect_every : int, default=3
         Epochs from one selection to the next.
     gradient : {"leave-one-out", "logits", "features", "last-layer"}, default="leave-one-out"
@@ -85,8 +87,9 @@ class CRUSTClassifier(CoresetNet):
         The labels in the order of the module's columns. None: the sorted labels of y. Names of the
         columns may go with labels that are columns, 0..n_classes-1, as in skorch.
     **kwargs : dict
-        All other parameters of :class:`skorch.NeuralNetClassifier`: `optimizer`, `lr`,
-        `max_epochs`, `batch_size`, `callbacks`, `device`, ``module__...``, ...
+        All other parameters of :class:`skorch.NeuralNetClassifier`: `callbacks`, `device`,
+        ``module__...``, ...; by default as in `NoisyLabelClassifier`, ``optimizer=AdamW, lr=0.001,
+        max_epochs=30, batch_size=64, iterator_train__shuffle=True``.
 
     Attributes
     ----------
@@ -103,18 +106,17 @@ class CRUSTClassifier(CoresetNet):
         The rows that each selection chose; ``len()``, `epochs` and `get_indices` tell which.
         :class:`~crust_sklearn.inspection.CoresetDisplay` makes a figure of it.
     label_quality_ : ndarray of shape (n_samples,), dtype float64
-        How well each given label agrees with the other rows, in [0, 1]: below 0.5, another label
-        does better. NaN for the rows of a validation split. Found at every selection, and averaged
-        over them, where "leave-one-out" or "auto" need it; once, when training ends, elsewhere.
-        :func:`~crust_sklearn.find_label_issues` makes a list of it.
+        The probability that each given label is right, by what the other rows say; below 0.5, it is
+        probably wrong. NaN for the rows of a validation split. Found at every selection where
+        "leave-one-out" or "auto" need it, by the average over the selections; by the first one
+        elsewhere. :func:`~crust_sklearn.find_label_issues` makes a list of it.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The label that agrees best with the other rows; the given one if none does better.
+        The most probable other label where the given one is probably wrong; else the given one.
     given_labels_ : ndarray of shape (n_samples,)
         The labels given to fit.
     noise_rate_ : float
-        An estimate of the share of wrong labels: the share of the training labels (by weight) that
-        get too little of the last selection's predictions to be trusted. As many rows are left
-        out, but where nearly all labels look right and all rows are kept (see the notes).
+        An estimate of the share of wrong labels: by weight, the mean probability of the training
+        labels to be wrong.
     classes_ : ndarray of shape (n_classes,)
         The class labels.
     n_features_in_ : int
@@ -150,14 +152,14 @@ class CRUSTClassifier(CoresetNet):
     page "How CRUST works" says how they and the default differ.
 
     "leave-one-out" and "auto": with h_i the inputs of the last linear layer, a ridge regression of
-    the labels on h is fitted to the rows that are trusted so far, each class with the same total
-    weight. What it predicts for a row without that row follows from its leverage score, in closed
-    form. A label is trusted if it gets enough of what the best label gets: the fourth root of what
-    a wrong label gets, and at most 0.85. What a wrong label gets is read off the rows of which the
-    first selection is sure, for each pair of labels. "auto" keeps all rows if fewer than 5 % of the
-    labels are wrong by the last selection, among the surer half of the rows: leaving out the rows
-    that are hard would cost more than it saves. `label_quality_` and `suggested_labels_` go by the
-    average of these predictions over the selections.
+    the labels on h is fitted to the rows that are trusted so far. What it predicts for a row
+    without that row follows from its leverage score, in closed form. The first selection, before
+    much is memorized, takes the inputs beside h where they are vectors; if it finds fewer than 6 %
+    of the labels wrong among the rows that it is surest of, "auto" keeps all rows for good. Else a
+    label is trusted if it gets enough of what the best label gets: the cube root of what a wrong
+    label gets, and at most 0.85; what a wrong label gets is read off the surer half of the rows,
+    for each pair of labels. Later selections are averaged with it. `label_quality_` is the
+    probability that the label is right, given the average.
 
     `reselect_every` counts epochs over all calls of `partial_fit` with the same rows, labels and
     weights; with others, the next epoch after the warm-up begins with a selection.
@@ -177,10 +179,8 @@ class CRUSTClassifier(CoresetNet):
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
     >>> y_noisy = make_label_noise(y, "symmetric", 0.3, random_state=0).y
-    >>> clf = CRUSTClassifier(
-    ...     MLP, max_epochs=12, lr=0.2, iterator_train__shuffle=True, random_state=0, verbose=0
-    ... )
-    >>> clf.fit(X / 16, y_noisy).score(X / 16, y) > 0.8
+    >>> clf = CRUSTClassifier(MLP, random_state=0, verbose=0).fit(X / 16, y_noisy)
+    >>> clf.score(X / 16, y) > 0.9
     True
     >>> 0.25 < clf.noise_rate_ < 0.35
     True
@@ -194,7 +194,7 @@ class CRUSTClassifier(CoresetNet):
         *,
         selector: str | CoresetSelector = DEFAULT_SELECTOR,
         coreset_size: float | int | str | None = "auto",
-        warmup_epochs: int = 1,
+        warmup_epochs: int | str = "auto",
         reselect_every: int = 3,
         gradient: str = LEAVE_ONE_OUT,
         gradient_layer: str | None = None,
@@ -234,7 +234,8 @@ class CRUSTClassifier(CoresetNet):
         check_choice("group_by", self.group_by, GROUPS)
         check_choice("coreset_weight", self.coreset_weight, WEIGHTS)
         check_choice("mixup", self.mixup, MIXUPS)
-        check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
+        if not (isinstance(self.warmup_epochs, str) and self.warmup_epochs == "auto"):
+            check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
         check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
         if self.coreset_size is not None:
             check_coreset_size(self.coreset_size, has_auto=True)

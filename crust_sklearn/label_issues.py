@@ -70,9 +70,9 @@ def find_label_issues(
 
     Parameters
     ----------
-    clf : CRUSTClassifier, or a Pipeline or search that holds one
-        Fitted, for longer than its warm-up. Of a Pipeline, the last step is taken; of a search
-        such as ``GridSearchCV``, the `best_estimator_`.
+    clf : CRUSTClassifier, LabelAuditor, or a Pipeline or search that holds one
+        Fitted; a CRUSTClassifier for longer than its warm-up. Of a Pipeline, the last step is
+        taken; of a search such as ``GridSearchCV``, the `best_estimator_`.
     y : array-like of shape (n_samples,), default=None
         The labels that were given to fit, in the same order: they are compared with those that fit
         has seen. The index of a pandas Series names the rows. None: those that fit has seen.
@@ -96,7 +96,7 @@ def find_label_issues(
     ------
     sklearn.exceptions.NotFittedError
         If nothing in `clf` has judged its training labels: it is of another kind, was not fitted,
-        or stopped before its first selection.
+        or, a CRUSTClassifier, stopped before its first selection.
     ValueError
         If y is not what was given to fit, if y or `index` has another length, or if `as_frame` is
         unknown.
@@ -105,11 +105,11 @@ def find_label_issues(
 
     Notes
     -----
-    The score is `CRUSTClassifier.label_quality_`. Rows of a validation split have none: they are
+    The score is `label_quality_` of the estimator. Rows of a validation split have none: they are
     not listed, and among all rows their score is NaN. Rows of weight zero have one, to which they
     do not contribute themselves.
 
-    Rows are those that the classifier was given: behind a step that drops rows, as
+    Rows are those that the estimator was given: behind a step that drops rows, as
     imbalanced-learn's pipelines have them, those that were left.
 
     Examples
@@ -119,7 +119,7 @@ def find_label_issues(
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_iris(return_X_y=True)
     >>> y[[7, 120]] = [2, 0]
-    >>> clf = CRUSTClassifier(MLP, max_epochs=10, lr=0.05, verbose=0, random_state=0)
+    >>> clf = CRUSTClassifier(MLP, verbose=0, random_state=0)
     >>> issues = find_label_issues(clf.fit(X.astype("float32"), y))
     >>> issues.loc[[7, 120], ["given_label", "suggested_label"]]
          given_label  suggested_label
@@ -147,16 +147,16 @@ def find_label_issues(
 
 
 def get_judge(estimator: Any) -> Any:
-    """Return the fitted classifier in an estimator that has judged its training labels.
+    """Return the fitted estimator in another that has judged its training labels.
 
     Parameters
     ----------
     estimator : estimator
-        The classifier itself, or a Pipeline or search that holds it, also one in the other.
+        The one itself, or a Pipeline or search that holds it, also one in the other.
 
     Returns
     -------
-    clf : estimator
+    judge : estimator
         It has `label_quality_`, `given_labels_` and `suggested_labels_`.
 
     Raises
@@ -174,9 +174,9 @@ def get_judge(estimator: Any) -> Any:
         else:
             raise NotFittedError(
                 f"No training labels have been judged yet: {' > '.join(path)} has no "
-                "label_quality_. Give a CRUSTClassifier that was fitted for more than "
-                "warmup_epochs epochs: alone, as the last step of a Pipeline, or in a search with "
-                "refit=True."
+                "label_quality_. Give a fitted LabelAuditor, or a CRUSTClassifier that was fitted "
+                "for more than warmup_epochs epochs: alone, as the last step of a Pipeline, or in "
+                "a search with refit=True."
             )
         path.append(type(found).__name__)
     return found

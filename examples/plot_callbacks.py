@@ -16,6 +16,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback, Checkpoint
@@ -52,10 +53,9 @@ checkpoint = Checkpoint(monitor=None, dirname=folder.name)
 settings = {
     "module__in_features": 64,
     "module__num_classes": 10,
-    "lr": 0.05,
-    "batch_size": 64,
+    "optimizer": torch.optim.SGD,
     "optimizer__momentum": 0.9,
-    "iterator_train__shuffle": True,
+    "lr": 0.05,
     "random_state": 0,
     "verbose": 0,
 }

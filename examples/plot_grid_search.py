@@ -15,6 +15,7 @@ scores that were made for them.
 # The search never sees them.
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.model_selection import (
@@ -43,10 +44,9 @@ clf = CRUSTClassifier(
     MLP,
     module__hidden_sizes=(64,),
     max_epochs=30,
-    lr=0.05,
-    batch_size=64,
+    optimizer=torch.optim.SGD,
     optimizer__momentum=0.9,
-    iterator_train__shuffle=True,
+    lr=0.05,
     random_state=0,
     verbose=0,
 )

@@ -28,9 +28,10 @@ y_given = make_label_noise(y, "symmetric", 0.25, random_state=0).y
 
 settings = {
     "max_epochs": 40,
+    "optimizer": torch.optim.SGD,
+    "optimizer__momentum": 0.9,
     "lr": 0.05,
     "batch_size": 64,
-    "optimizer__momentum": 0.9,
     "iterator_train__shuffle": True,
     "verbose": 0,
 }

@@ -99,10 +99,9 @@ for seed in range(3):
         clf = method(
             MLP,
             max_epochs=30,
-            lr=0.05,
-            batch_size=64,
+            optimizer=torch.optim.SGD,
             optimizer__momentum=0.9,
-            iterator_train__shuffle=True,
+            lr=0.05,
             train_split=predefined_split(Dataset(X_test, y_test)),
             random_state=seed,
             verbose=0,

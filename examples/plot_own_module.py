@@ -53,10 +53,9 @@ noise = make_label_noise(y, "symmetric", 0.4, random_state=0)
 # one cannot be told from here, and gradients at its input, as the paper has them, are an error:
 settings = {
     "max_epochs": 20,
-    "lr": 0.05,
-    "batch_size": 64,
+    "optimizer": torch.optim.SGD,
     "optimizer__momentum": 0.9,
-    "iterator_train__shuffle": True,
+    "lr": 0.05,
     "verbose": 0,
 }
 try:

@@ -20,6 +20,7 @@ grid search, and by name.
 # their m-th nearest neighbour.
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 
@@ -78,10 +79,9 @@ def make_classifier(strategy, seed=0):
         gradient="features",
         warmup_epochs=5,
         max_epochs=30,
-        lr=0.05,
-        batch_size=64,
+        optimizer=torch.optim.SGD,
         optimizer__momentum=0.9,
-        iterator_train__shuffle=True,
+        lr=0.05,
         random_state=seed,
         verbose=0,
     )

@@ -15,6 +15,7 @@ effect, and the defaults of this package. Each is one line.
 # themselves are dicts:
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.ticker import PercentFormatter
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -46,10 +47,9 @@ for seed in range(3):
         clf = CRUSTClassifier(
             MLP,
             max_epochs=40,
-            lr=0.05,
-            batch_size=64,
+            optimizer=torch.optim.SGD,
             optimizer__momentum=0.9,
-            iterator_train__shuffle=True,
+            lr=0.05,
             random_state=seed,
             verbose=0,
             **options,

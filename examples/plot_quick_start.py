@@ -38,9 +38,10 @@ y_noisy = noise.y
 # because they are given as its validation split.
 settings = {
     "max_epochs": 60,
+    "optimizer": torch.optim.SGD,
+    "optimizer__momentum": 0.9,
     "lr": 0.05,
     "batch_size": 64,
-    "optimizer__momentum": 0.9,
     "iterator_train__shuffle": True,
     "train_split": predefined_split(Dataset(X_test, y_test)),
     "verbose": 0,

@@ -59,17 +59,7 @@ preprocess = make_column_transformer(
     (OneHotEncoder(sparse_output=False), ["paid_by", "weekday"]),
 )
 crust = make_pipeline(
-    preprocess,
-    CRUSTClassifier(
-        MLP,
-        module__hidden_sizes=(64,),
-        max_epochs=40,
-        lr=0.05,
-        optimizer__momentum=0.9,
-        iterator_train__shuffle=True,
-        random_state=0,
-        verbose=0,
-    ),
+    preprocess, CRUSTClassifier(MLP, module__hidden_sizes=(64,), random_state=0, verbose=0)
 )
 crust.fit(X, y_given)
 crust.predict(X_test)[:5]

@@ -16,6 +16,7 @@ from crust_sklearn import (
     CoresetSampler,
     CoresetSelector,
     CRUSTClassifier,
+    LabelAuditor,
     NoisyLabelClassifier,
     _doc_link,
 )
@@ -31,6 +32,7 @@ ESTIMATORS = [
     CoresetSelector(coreset_size=0.2),
     CoresetSampler(coreset_size=0.2),
     CoresetClassifier(LogisticRegression(max_iter=500)),
+    LabelAuditor(),
     NoisyLabelClassifier(MLP),
     ELRClassifier(MLP),
     SmallLossClassifier(MLP, noise_rate=0.2),

@@ -275,7 +275,8 @@ def test_the_classifier_is_found_in(holder):
     ],
 )
 def test_nothing_that_has_judged_labels(estimator, path):
-    with pytest.raises(NotFittedError, match=f"{path} no label_quality_. Give a CRUSTClassifier"):
+    message = f"{path} no label_quality_. Give a fitted LabelAuditor"
+    with pytest.raises(NotFittedError, match=message):
         find_label_issues(estimator)
 
 

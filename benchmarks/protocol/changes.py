@@ -7,31 +7,36 @@ import numpy as np
 
 from crust_sklearn.label_noise import label_quality
 
-# What `LabelQuality` balances are the weights of the trusted rows; all rows of these sets count 1.
-BALANCE = "label_noise.label_quality.balance_classes"
-MIN_RATIOS = "label_noise.label_quality.get_min_ratios"
-TEMPERATURE = "label_noise.anchors.get_inverse_temperature"
-MIN_NOISE = "label_noise.label_quality.MIN_NOISE"
+ANCHORS, QUALITY = "label_noise.anchors", "label_noise.label_quality"
 TRUSTED_THEMSELVES = "nets.selection.has_smallest_norm"
 
 
-def count_all_rows(weights, codes, n_classes, balance=label_quality.balance_classes):
-    """Return weights of all rows, trusted or not, of the same sum in every class."""
-    return balance(np.ones_like(weights), codes, n_classes)
+def balance_classes(features, codes, n_classes, weights, predict=label_quality.predict_labels):
+    """Return the predictions of a fit in which all classes have the same weight."""
+    sums = np.bincount(codes, weights=weights, minlength=n_classes)
+    weights = weights / np.where(sums > 0.0, sums, 1.0)[codes]
+    return predict(features, codes, n_classes, weights)
 
 
-def count_rows_alike(weights, codes, n_classes):
-    """Return weights of the trusted rows, whatever their class."""
-    return weights
+def fit_once(quality, features, update=label_quality.LabelQuality.update):
+    """Return what a first selection finds by its first fit alone."""
+    if quality.n_updates > 0:
+        return update(quality, features)
+    found = label_quality.predict_labels(
+        features, quality.codes, quality.n_classes, quality.weights
+    )
+    second = update(quality, features)
+    is_trusted = label_quality.is_enough(found, quality.codes, second.min_ratios)
+    return label_quality.replace(second, predictions=found, is_trusted=is_trusted)
 
 
-def trust_from(ratio):
-    """Return what asks the same of all labels: a share of the best label's prediction."""
-
-    def get_min_ratios(predictions, codes, sample_weight):
-        return np.full((predictions.shape[1],) * 2, ratio)
-
-    return get_min_ratios
+def forget(quality, features, update=label_quality.LabelQuality.update):
+    """Return what the last selection finds alone, by what the first one asks of a label."""
+    before = label_quality.replace(quality, predictions=np.zeros_like(quality.predictions))
+    found = update(before, features)
+    scaled = found.predictions * found.n_updates
+    is_trusted = label_quality.is_enough(scaled, quality.codes, found.min_ratios)
+    return label_quality.replace(found, predictions=scaled, is_trusted=is_trusted)
 
 
 CHANGES = {
@@ -46,11 +51,22 @@ CHANGES = {
     "mixup of the batch, Beta(0.2, 0.2)": ({"mixup": "batch", "mixup_alpha": 0.2},),
     "warm-up of 5 epochs": ({"warmup_epochs": 5},),
     "a selection in every epoch": ({"reselect_every": 1},),
-    "ridge regression on all rows": ({}, {BALANCE: count_all_rows}),
-    "classes not balanced": ({}, {BALANCE: count_rows_alike}),
-    "labels trusted from 0.5 of the best": ({}, {MIN_RATIOS: trust_from(0.5)}),
-    "labels trusted from 0.85 of the best": ({}, {MIN_RATIOS: trust_from(0.85)}),
-    "labels trusted if the best": ({}, {MIN_RATIOS: trust_from(1.0)}),
-    "ratios of uncalibrated predictions": ({}, {TEMPERATURE: lambda *_: 1.0}),
-    "also under 5 % of wrong labels": ({}, {MIN_NOISE: 0.0}),
+    "without the inputs": ({}, {"nets.row_outputs.is_vectors": lambda _: False}),
+    "classes balanced": ({}, {f"{QUALITY}.predict_labels": balance_classes}),
+    "one fit at the first selection": ({}, {f"{QUALITY}.LabelQuality.update": fit_once}),
+    "the last selection, no average": ({}, {f"{QUALITY}.LabelQuality.update": forget}),
+    "labels trusted from 0.5 of the best": (
+        {},
+        {f"{ANCHORS}.POWER": 0.0, f"{ANCHORS}.MAX_RATIO": 0.5},
+    ),
+    "labels trusted from 0.85 of the best": ({}, {f"{ANCHORS}.POWER": 0.0}),
+    "labels trusted from up to the best": ({}, {f"{ANCHORS}.MAX_RATIO": 1.0}),
+    "square root": ({}, {f"{ANCHORS}.POWER": 0.5}),
+    "fourth root": ({}, {f"{ANCHORS}.POWER": 0.25}),
+    "all rows are anchors": ({}, {f"{ANCHORS}.ANCHORS": 1.0}),
+    "10 rows tell of a class": ({}, {f"{ANCHORS}.MIN_ROWS": 10}),
+    "100 rows tell of a class": ({}, {f"{ANCHORS}.MIN_ROWS": 100}),
+    "also where no label looks wrong": ({}, {f"{QUALITY}.MIN_NOISE": 0.0}),
+    "from 3 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.03}),
+    "from 10 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.1}),
 }

@@ -27,7 +27,8 @@ class SmallLossClassifier(NoisyLabelClassifier):
     reselect_every : int, default=1
         Epochs from one selection to the next.
     **kwargs : dict
-        As in `NoisyLabelClassifier`.
+        As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
+        batch_size=64, iterator_train__shuffle=True``.
 
     Attributes
     ----------
@@ -56,9 +57,7 @@ class SmallLossClassifier(NoisyLabelClassifier):
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_iris(return_X_y=True)
     >>> y[:15] = 2
-    >>> clf = SmallLossClassifier(
-    ...     MLP, noise_rate=0.1, lr=0.05, max_epochs=20, random_state=0, verbose=0
-    ... )
+    >>> clf = SmallLossClassifier(MLP, noise_rate=0.1, random_state=0, verbose=0)
     >>> len(clf.fit(X, y).coreset_indices_)
     135
     """

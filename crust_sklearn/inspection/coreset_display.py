@@ -53,7 +53,7 @@ class CoresetDisplay:
     >>> from crust_sklearn.modules import MLP
     >>> X, y_true = load_iris(return_X_y=True)
     >>> y = make_label_noise(y_true, "symmetric", 0.3, random_state=0).y
-    >>> clf = CRUSTClassifier(MLP, max_epochs=12, lr=0.05, verbose=0, random_state=0).fit(X, y)
+    >>> clf = CRUSTClassifier(MLP, max_epochs=12, verbose=0, random_state=0).fit(X, y)
     >>> display = CoresetDisplay.from_estimator(clf, y=y, y_true=y_true)
     >>> display.selection_epochs
     array([ 2,  5,  8, 11])

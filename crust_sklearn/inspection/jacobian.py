@@ -349,15 +349,16 @@ def residual_alignment(
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from crust_sklearn import CRUSTClassifier, make_label_noise
+    >>> from crust_sklearn import NoisyLabelClassifier, make_label_noise
     >>> from crust_sklearn.inspection import jacobian_spectrum, residual_alignment
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
     >>> y_noisy = make_label_noise(y, "symmetric", 0.4, random_state=0).y
-    >>> clf = CRUSTClassifier(MLP, max_epochs=3, verbose=0, random_state=0).fit(X / 16, y_noisy)
+    >>> net = NoisyLabelClassifier(MLP, max_epochs=2, verbose=0, random_state=0)
+    >>> _ = net.fit(X / 16, y_noisy)
     >>> rows = slice(0, 200)
-    >>> spectrum = jacobian_spectrum(clf, X[rows] / 16, n_components=30, random_state=0)
-    >>> found = residual_alignment(clf, X[rows] / 16, y_noisy[rows], spectrum, y_true=y[rows])
+    >>> spectrum = jacobian_spectrum(net, X[rows] / 16, n_components=30, random_state=0)
+    >>> found = residual_alignment(net, X[rows] / 16, y_noisy[rows], spectrum, y_true=y[rows])
     >>> bool(found.clean[-1] > found.wrong[-1])
     True
     """

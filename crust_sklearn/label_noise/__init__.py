@@ -1,19 +1,24 @@
 """Wrong labels: made on purpose, estimated, and judged row by row; with numpy alone."""
 
-from .anchors import find_anchors, get_min_ratios
+from .anchors import find_anchors, get_min_ratios, get_sure_noise
 from .held_out import leave_one_out_predictions
-from .label_quality import LabelQuality
+from .label_quality import LabelQuality, join_features
 from .noise import NoisyLabels, make_label_noise
+from .posterior import LabelPosterior, get_label_posterior
 from .summary import TrainingSummary, summarize
 from .transition import estimate_transition_matrix
 
 __all__ = [
+    "LabelPosterior",
     "LabelQuality",
     "NoisyLabels",
     "TrainingSummary",
     "estimate_transition_matrix",
     "find_anchors",
+    "get_label_posterior",
     "get_min_ratios",
+    "get_sure_noise",
+    "join_features",
     "leave_one_out_predictions",
     "make_label_noise",
     "summarize",

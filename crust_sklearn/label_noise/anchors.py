@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 # A label is trusted if it gets this share of the best label's prediction, or less where such labels
 # are seldom wrong.
 MAX_RATIO = 0.85
 # How near to the best label, from 1 (what a wrong label gets) to 0 (as much as the best).
-POWER = 0.25
+POWER = 1 / 3
 # The share of the rows predicted as a class, the surest, that show what becomes of its labels.
 ANCHORS = 0.5
+# The least rows that tell of the labels of a predicted class, and the chance that they mislead.
+MIN_ROWS, RISK = 30, 0.1
 
 
 def get_min_ratios(
@@ -33,14 +33,13 @@ def get_min_ratios(
     codes : ndarray of shape (n_rows,), dtype int64
         The given labels as 0..n_classes-1.
     sample_weight : ndarray of shape (n_rows,)
-        What each row counts, 1 on average.
+        What each row counts; at least one is positive.
 
     Returns
     -------
     min_ratios : ndarray of shape (n_classes, n_classes)
-        Rows are the class predicted, columns the label given: the fourth root of what a wrong
-        label gets, at most 0.85; 1 on the diagonal. The root is taken of calibrated predictions:
-        those that are too unsure (powers above one would predict the labels better) ask for more.
+        Rows are the class predicted, columns the label given: the cube root of what a wrong label
+        gets, so between that and what the best one gets, at most 0.85; 1 on the diagonal.
 
     References
     ----------
@@ -54,25 +53,47 @@ def get_min_ratios(
     >>> import numpy as np
     >>> from crust_sklearn.label_noise import get_min_ratios
     >>> predictions = np.repeat([[0.98, 0.02], [0.33, 0.67]], 300, axis=0)
-    >>> codes = np.repeat([0, 0, 1], [300, 100, 200])
+    >>> codes = np.concatenate([np.zeros(300, int), np.tile([0, 1, 1], 100)])
     >>> get_min_ratios(predictions, codes, np.ones(600)).round(2)
-    array([[1.  , 0.32],
-           [0.85, 1.  ]])
+    array([[1.  , 0.15],
+           [0.8 , 1.  ]])
     """
-    n_classes = predictions.shape[1]
-    anchors = find_anchors(predictions)
-    best = predictions[anchors].argmax(axis=1)
-    transition = np.zeros((n_classes, n_classes))
-    np.add.at(transition, (best, codes[anchors]), sample_weight[anchors])
-    # Half a row more of each label, so that what was not seen is not held to be impossible.
-    transition += 0.5
-    is_predicted = np.bincount(best, minlength=n_classes) > 0
-    transition[~is_predicted] = np.eye(n_classes)[~is_predicted]
-    shares = transition / transition.diagonal()[:, None]
-    power = POWER / max(1.0, get_inverse_temperature(predictions, codes, sample_weight))
-    min_ratios = np.minimum(shares**power, MAX_RATIO)
+    transitions = get_transitions(predictions, codes, sample_weight)
+    shares = transitions / transitions.diagonal()[:, None]
+    min_ratios = np.minimum(shares**POWER, MAX_RATIO)
     np.fill_diagonal(min_ratios, 1.0)
     return min_ratios
+
+
+def get_transitions(
+    predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray
+) -> np.ndarray:
+    """Return how often rows surely predicted as a class have each label.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_rows, n_classes)
+    codes : ndarray of shape (n_rows,), dtype int64
+    sample_weight : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    transitions : ndarray of shape (n_classes, n_classes)
+        Rows are the class predicted, columns the label given: summed weights of the anchors, where
+        one is the mean of all positive ones, and half a row more of each label, so that what was
+        not seen is not held to be impossible. Of a class that is never predicted, its own label
+        alone.
+    """
+    n_classes = predictions.shape[1]
+    weights = sample_weight / sample_weight[sample_weight > 0.0].mean()
+    anchors = find_anchors(predictions)
+    best = predictions[anchors].argmax(axis=1)
+    transitions = np.zeros((n_classes, n_classes))
+    np.add.at(transitions, (best, codes[anchors]), weights[anchors])
+    transitions += 0.5
+    is_predicted = np.bincount(best, minlength=n_classes) > 0
+    transitions[~is_predicted] = np.eye(n_classes)[~is_predicted]
+    return transitions
 
 
 def find_anchors(predictions: np.ndarray) -> np.ndarray:
@@ -95,32 +116,65 @@ def find_anchors(predictions: np.ndarray) -> np.ndarray:
     >>> find_anchors(np.column_stack([sure, 1 - sure]))
     array([23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12])
     """
-    best = predictions.argmax(axis=1)
-    order = np.lexsort((-predictions.max(axis=1), best))
-    sizes = np.bincount(best, minlength=predictions.shape[1])
+    order, sizes = _sort_by_sureness(predictions)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     n_anchors = np.maximum(10, (ANCHORS * sizes).astype(np.int64))
     return order[rank < np.repeat(n_anchors, sizes)]
 
 
-def get_anchor_noise(
-    predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray
-) -> float:
-    """Return the share of the anchors (by weight) whose label is not the one predicted."""
-    anchors = find_anchors(predictions)
-    is_other = predictions[anchors].argmax(axis=1) != codes[anchors]
-    weights = sample_weight[anchors]
-    return float(weights @ is_other / (weights.sum() or 1.0))
+def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray) -> float:
+    """Return the share of wrong labels among the rows whose class is known best.
+
+    The rows predicted as a class are sorted, the surest first. Of the ``m >= 30`` first ones, those
+    count for which the upper bound of the share of other labels, ``a_m + sqrt(log(10) / (2 m))``,
+    is least (Hoeffding's, of risk 0.1). Where right labels are hard to predict, these rows are few
+    and still agree with their labels; where labels are wrong, they are as often wrong here as
+    elsewhere. Classes of which fewer than 30 rows are predicted tell nothing.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_rows, n_classes)
+    codes : ndarray of shape (n_rows,), dtype int64
+    sample_weight : ndarray of shape (n_rows,)
+        What each row counts in the share; at least one is positive.
+
+    Returns
+    -------
+    noise : float
+        By weight; 0 if no class has enough rows.
+
+    Examples
+    --------
+    Half of the labels disagree, but not where the prediction is sure:
+
+    >>> import numpy as np
+    >>> from crust_sklearn.label_noise import get_sure_noise
+    >>> predictions = np.repeat([[0.9, 0.1], [0.51, 0.49]], 100, axis=0)
+    >>> codes = np.repeat([0, 1], 100)
+    >>> get_sure_noise(predictions, codes, np.ones(200))
+    0.0
+    >>> round(get_sure_noise(predictions, np.tile([0, 1], 100), np.ones(200)), 2)
+    0.5
+    """
+    order, sizes = _sort_by_sureness(predictions)
+    total = wrong = 0.0
+    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+        if size < MIN_ROWS:
+            continue
+        rows = order[end - size : end]
+        weights = sample_weight[rows]
+        counted = np.cumsum(weights)
+        others = np.cumsum(weights * (predictions[rows].argmax(axis=1) != codes[rows]))
+        n_rows = np.arange(1, size + 1)
+        share = others / np.maximum(counted, np.finfo(np.float64).tiny)
+        bounds = share + np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
+        last = MIN_ROWS - 1 + bounds[MIN_ROWS - 1 :].argmin()
+        total, wrong = total + counted[last], wrong + others[last]
+    return float(wrong / total) if total > 0.0 else 0.0
 
 
-def get_inverse_temperature(
-    predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray
-) -> float:
-    """Return the power of the predictions that makes the given labels likeliest, 0.5 to 4."""
-    logs = np.log(predictions)
-    own = sample_weight @ logs[np.arange(len(codes)), codes]
-
-    def cross_entropy(power: float) -> float:
-        return float(sample_weight @ logsumexp(power * logs, axis=1) - power * own)
-
-    return float(minimize_scalar(cross_entropy, bounds=(0.5, 4.0), method="bounded").x)
+def _sort_by_sureness(predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows by predicted class, the surest of each first, and how many each class has."""
+    best = predictions.argmax(axis=1)
+    order = np.lexsort((-predictions.max(axis=1), best))
+    return order, np.bincount(best, minlength=predictions.shape[1])

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 from sklearn.utils import gen_batches
 
 # Relative to the mean eigenvalue of the features' covariance.
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+# The ridge is chosen by the errors of so many rows: twice as many seldom choose another.
+MAX_TRIED = 2**13
+# The numbers of a part of the rows, so that what is beside the features and the result stays small.
+PART_SIZE = 2**21
+# The least that one minus a leverage is taken for: float32 knows it to some 1e-7.
+MIN_REST = 1e-5
 
 
 def leave_one_out_predictions(
-    H: np.ndarray,
-    Y: np.ndarray,
+    H: Any,
+    codes: np.ndarray,
+    n_classes: int,
     sample_weight: np.ndarray,
     ridges: tuple[float, ...] = RIDGES,
 ) -> np.ndarray:
     """Predict every row by a ridge regression that is fitted to all other rows.
 
     In closed form: with the hat matrix ``A = H (H^T W H + ridge)^-1 H^T W``, whose diagonal holds
-    the ridge leverage scores, ``y_i - q_i = (y_i - (A Y)_i) / (1 - A_ii)`` [1]_. Of the ridges the
-    one with the least squared error of these predictions is taken [2]_.
+    the ridge leverage scores, ``y_i - q_i = (y_i - (A Y)_i) / (1 - A_ii)`` for one-hot labels `Y`
+    [1]_. Of the ridges the one with the least squared error of these predictions is taken [2]_. Of
+    more than 8 192 rows, so many stand for all: every 8 192nd of the summed weights draws one, in
+    the order of the classes.
 
     Parameters
     ----------
-    H : ndarray of shape (n_rows, n_features)
-        Features. An intercept, without penalty, is added.
-    Y : ndarray of shape (n_rows, n_outputs)
-        What to predict; one-hot labels.
+    H : ndarray or torch.Tensor of shape (n_rows, n_features)
+        Features, of any real dtype. An intercept, without penalty, is added. A tensor, which must
+        not require a gradient, is worked on where it is.
+    codes : ndarray of shape (n_rows,), dtype int64
+        The labels as 0..n_classes-1.
+    n_classes : int
     sample_weight : ndarray of shape (n_rows,)
         What each row counts in the fit. Rows of weight zero are predicted by the fit as it is.
     ridges : tuple of float, default=(0.001, 0.01, 0.1, 1.0, 10.0)
@@ -35,7 +49,7 @@ def leave_one_out_predictions(
 
     Returns
     -------
-    predictions : ndarray of shape (n_rows, n_outputs), dtype float64
+    predictions : ndarray of shape (n_rows, n_classes), dtype float32
 
     Notes
     -----
@@ -44,6 +58,10 @@ def leave_one_out_predictions(
     Scalable penalized regression (SPR) [4]_ [5]_ finds wrong labels by such shifts of all rows at
     once, of which a penalty keeps few, and alternates between shifts and fit. This is one step of
     it, in closed form.
+
+    Rows are centred and multiplied part by part, in float32; what is summed over the parts, and the
+    eigenvalues of ``H^T W H``, are in float64. The memory is that of the features, of the
+    predictions, and of some matrices of n_features x n_features and n_features x n_classes.
 
     References
     ----------
@@ -64,42 +82,158 @@ def leave_one_out_predictions(
     >>> import numpy as np
     >>> from crust_sklearn.label_noise import leave_one_out_predictions
     >>> H = np.array([[-1.2], [-1.1], [-1.0], [-0.9], [1.0], [1.1], [1.2], [0.9]])
-    >>> Y = np.eye(2)[[0, 0, 0, 0, 1, 1, 1, 0]]
-    >>> leave_one_out_predictions(H, Y, np.ones(8)).argmax(axis=1)
+    >>> codes = np.array([0, 0, 0, 0, 1, 1, 1, 0])
+    >>> leave_one_out_predictions(H, codes, 2, np.ones(8)).argmax(axis=1)
     array([0, 0, 0, 0, 1, 1, 1, 1])
     """
-    w = sample_weight / sample_weight.sum()
-    # In parts, so that the memory beside H and Y stays small.
-    parts = list(gen_batches(len(H), max(1, 2**22 // max(H.shape[1], Y.shape[1]))))
-    scale = float(np.abs(H).max(initial=0.0)) or 1.0
-    rounding = np.finfo(H.dtype).eps
-    center, mean = (w @ H) / scale, w @ Y
-
-    def centered(part: slice) -> np.ndarray:
-        return H[part].astype(np.float64) / scale - center
-
-    gram = np.zeros((H.shape[1], H.shape[1]))
+    w = np.asarray(sample_weight, dtype=np.float64)
+    w = w / w.sum()
+    parts = _split(len(H), max(H.shape[1], n_classes))
+    rows = _CenteredRows.make(H, w, parts)
+    directions, fits = _fit(rows, codes, n_classes, w, parts, ridges)
+    fit = fits[0] if len(fits) == 1 else _choose(fits, rows, directions, codes, w)
+    predictions = np.empty((len(H), n_classes), dtype=np.float32)
     for part in parts:
-        rows = centered(part)
-        gram += (rows * w[part, None]).T @ rows
-    eigenvalues, vectors = linalg.eigh(gram, check_finite=False)
-    # What is left of directions in which the features do not vary.
-    eigenvalues[eigenvalues < (4 * rounding) ** 2] = 0.0
-    vectors = np.where(eigenvalues > 0.0, vectors, 0.0)
-    along = sum((centered(part) @ vectors).T @ (w[part, None] * (Y[part] - mean)) for part in parts)
-    penalties = np.array(ridges) * (eigenvalues.mean() or 1.0)
+        residuals, rest = fit.get_residuals(rows[part] @ directions, codes[part], w[part])
+        residuals /= _put(rest, H)[:, None]
+        residuals[np.arange(len(rest)), codes[part]] += 1.0
+        predictions[part] = _to_numpy(residuals)
+    return predictions
 
-    def leave_out(part: slice, B: np.ndarray, penalty: float) -> np.ndarray:
-        shrunk = 1.0 / (eigenvalues + penalty)
-        fitted = mean + B @ (shrunk[:, None] * along)
-        leverage = w[part] * (B**2 @ shrunk + 1.0)
+
+def _split(n_rows: int, width: int) -> list[slice]:
+    return list(gen_batches(n_rows, max(1, PART_SIZE // width)))
+
+
+@dataclass(frozen=True)
+class _CenteredRows:
+    """Rows in float32 that have lost their mean, and any large offset before they are rounded."""
+
+    H: Any
+    origin: Any  # one of the rows, in float32 or, where H needs it, float64
+    scale: float
+    mean: Any  # of the other rows' scaled differences to it
+
+    @classmethod
+    def make(cls, H: Any, w: np.ndarray, parts: list[slice]) -> _CenteredRows:
+        zero = _put(np.zeros(H.shape[1]), H)
+        scale = max(float(H.max()), -float(H.min())) or 1.0
+        rows = cls(H, H[int(w.argmax())] + zero, scale, zero)
+        mean = np.zeros(H.shape[1])
+        for part in parts:
+            mean += _to_numpy(_put(w[part], H) @ rows[part])
+        return cls(H, rows.origin, scale, _put(mean, H))
+
+    def __getitem__(self, index: slice | np.ndarray) -> Any:
+        X = self.H[index] - self.origin
+        X /= self.scale
+        X = _to_float32(X)
+        X -= self.mean
+        return X
+
+    @property
+    def rounding(self) -> float:
+        """The relative precision of the features."""
+        return float(np.finfo(_to_numpy(self.origin).dtype).eps)
+
+
+@dataclass(frozen=True)
+class _RidgeFit:
+    """A ridge regression on rows that are given by what they have of each direction."""
+
+    shrunk: Any  # (n_directions,)
+    coef: Any  # (n_directions, n_classes)
+    shares: Any  # (n_classes,)
+
+    def get_residuals(self, B: Any, codes: np.ndarray, w: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Return what the fit to all rows leaves of the labels, and one minus the leverages."""
+        residuals = B @ self.coef
+        residuals += self.shares
+        residuals[np.arange(len(codes)), codes] -= 1.0
+        leverages = w * (_to_numpy((B * B) @ self.shrunk) + 1.0)
         # A row that alone spans a direction of the fit leaves nothing to predict it by.
-        return Y[part] - (Y[part] - fitted) / np.maximum(1.0 - leverage, 1e-6)[:, None]
+        return residuals, np.maximum(1.0 - leverages, MIN_REST)
 
-    errors = np.zeros(len(penalties))
+
+def _fit(
+    rows: _CenteredRows,
+    codes: np.ndarray,
+    n_classes: int,
+    w: np.ndarray,
+    parts: list[slice],
+    ridges: tuple[float, ...],
+) -> tuple[Any, list[_RidgeFit]]:
+    """Return the directions of the features, of mean variance one, and a fit for each ridge."""
+    H, n_features = rows.H, rows.H.shape[1]
+    gram, sums = np.zeros((n_features, n_features)), np.zeros((n_classes, n_features))
     for part in parts:
-        B = centered(part) @ vectors
-        for i, penalty in enumerate(penalties):
-            errors[i] += w[part] @ ((Y[part] - leave_out(part, B, penalty)) ** 2).sum(axis=1)
-    best = penalties[errors.argmin()]
-    return np.concatenate([leave_out(part, centered(part) @ vectors, best) for part in parts])
+        roots = np.sqrt(w[part])
+        X = rows[part]
+        X *= _put(roots, H)[:, None]
+        gram += _to_numpy(X.T @ X)
+        sums += _to_numpy(_sum_by_class(X, codes[part], n_classes, roots))
+    eigenvalues, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
+    # Directions in which the features do not vary, up to rounding, say nothing.
+    least = max(np.finfo(np.float32).eps * eigenvalues[-1], (4 * rows.rounding) ** 2)
+    eigenvalues = np.where(eigenvalues > least, eigenvalues, 0.0)
+    mean = eigenvalues.mean() or 1.0
+    vectors = np.where(eigenvalues > 0.0, vectors, 0.0) / np.sqrt(mean)
+    eigenvalues /= mean
+    along, shares = vectors.T @ sums.T, np.bincount(codes, weights=w, minlength=n_classes)
+    fits = []
+    for ridge in ridges:
+        shrunk = 1.0 / (eigenvalues + ridge)
+        fits.append(_RidgeFit(*(_put(a, H) for a in (shrunk, shrunk[:, None] * along, shares))))
+    return _put(vectors, H), fits
+
+
+def _choose(
+    fits: list[_RidgeFit], rows: _CenteredRows, directions: Any, codes: np.ndarray, w: np.ndarray
+) -> _RidgeFit:
+    """Return the fit with the least error of its leave-one-out predictions."""
+    tried, counts = _spread(codes, w)
+    errors = np.zeros(len(fits))
+    for part in _split(len(tried), max(rows.H.shape[1], len(fits[0].shares))):
+        own = tried[part]
+        B = rows[own] @ directions
+        for i, fit in enumerate(fits):
+            residuals, rest = fit.get_residuals(B, codes[own], w[own])
+            squares = _to_numpy((residuals * residuals).sum(axis=1))
+            errors[i] += counts[part] @ (squares / rest**2)
+    return fits[errors.argmin()]
+
+
+def _spread(codes: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows whose weight stands for that of all rows, and what each of them counts."""
+    if len(codes) <= MAX_TRIED:
+        return np.arange(len(codes)), w
+    order = np.argsort(codes, kind="stable")
+    shares = (np.arange(MAX_TRIED) + 0.5) / MAX_TRIED
+    drawn = order[np.searchsorted(np.cumsum(w[order]), shares)]
+    return np.unique(drawn, return_counts=True)
+
+
+def _sum_by_class(X: Any, codes: np.ndarray, n_classes: int, w: np.ndarray) -> Any:
+    """Return the weighted sum of the rows of each class."""
+    one_hot = sparse.csc_array(
+        (w.astype(np.float32), codes, np.arange(len(codes) + 1)), shape=(n_classes, len(codes))
+    )
+    return one_hot @ X if isinstance(X, np.ndarray) else _put(one_hot.toarray(), X) @ X
+
+
+# What NumPy arrays and torch tensors spell differently. This room does not import torch.
+
+
+def _to_float32(X: Any) -> Any:
+    return X.astype(np.float32, copy=False) if isinstance(X, np.ndarray) else X.float()
+
+
+def _to_numpy(X: Any) -> np.ndarray:
+    return X if isinstance(X, np.ndarray) else X.cpu().numpy()
+
+
+def _put(values: np.ndarray, H: Any) -> Any:
+    """Return `values` in float32, of the same library and on the same device as `H`."""
+    if isinstance(H, np.ndarray):
+        return values.astype(np.float32)
+    return H[:0].float().new_tensor(values)

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .anchors import get_anchor_noise, get_min_ratios
+from .anchors import get_min_ratios, get_sure_noise
 from .held_out import leave_one_out_predictions
+from .posterior import LabelPosterior, get_label_posterior
 
 # More features than this are projected: the leave-one-out predictions take n d^2 + d^3 operations.
 MAX_FEATURES = 512
 # With fewer multiplications, threads save little, and fight with torch's for the cores.
 MIN_THREADED = 2**30
-# With fewer wrong labels among the anchors, leaving out hard rows costs more than it saves.
-MIN_NOISE = 0.05
+# With fewer wrong labels among the sure rows, leaving out hard rows costs more than it saves.
+MIN_NOISE = 0.06
 # No prediction is less than this, before they are brought to a sum of one.
 MIN_SHARE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class LabelQuality:
-    """Leave-one-out predictions of the training labels, at the last selection and on average.
+    """Leave-one-out predictions of the training labels, averaged over the selections.
 
     At every selection the last layer's inputs are given a new last layer, by ridge regression, and
     every row is predicted by the one that is fitted without it (see `leave_one_out_predictions`):
-    that layer cannot have memorized the row's label. The layers below have seen it. Rows whose
-    label is not trusted do not take part in the fits, and all classes count the same. The coreset
-    and `noise_rate`, an estimate of the share of wrong labels, go by the last predictions; the
-    quality of a label by their average over the selections, as in the area under the margin [1]_.
+    that layer cannot have memorized the row's label. The layers below have seen it, and the longer
+    the more. So the first selection decides whether there are wrong labels to look for, and what
+    is asked of a label; later ones, whose layers know more, are averaged with it, as in the area
+    under the margin [1]_. Rows whose label is not trusted do not take part in the fits, and were
+    not trained on: what later selections say of them is not memory.
 
     Make one by `start`, and each further one by `update`: an instance does not change.
 
@@ -40,17 +43,14 @@ class LabelQuality:
         The given labels as 0..n_classes-1.
     weights : ndarray of shape (n_rows,)
         What each row counts in the fits, and in the noise rate.
-    predictions : ndarray of shape (n_rows, n_classes), dtype float64
-        Those of the last selection, of sum one in each row; zeros before the first.
-    average : ndarray of shape (n_rows, n_classes), dtype float64
-        Their average over the selections.
+    predictions : ndarray of shape (n_rows, n_classes), dtype float32
+        The average over the selections, of sum one in each row; zeros before the first.
     min_ratios : ndarray of shape (n_classes, n_classes), dtype float64
         What share of the best label's prediction (rows) a given label (columns) must get, see
-        `get_min_ratios`. From the first selection: later ones have memorized more labels.
+        `get_min_ratios`; zeros, if the first selection finds fewer than 6 % of the labels wrong
+        among the rows that it is sure of (`get_sure_noise`): then all are trusted for good.
     is_trusted : ndarray of shape (n_rows,), dtype bool
-        The rows to learn from: those whose label gets that share in the last predictions; all of
-        them if the last selection finds fewer than 5 % of the labels wrong, among the rows that it
-        is sure of. At least one of each class.
+        The rows to learn from: those whose label gets that share, and at least one of each class.
     n_updates : int
         The number of selections.
 
@@ -76,18 +76,17 @@ class LabelQuality:
     --------
     >>> import numpy as np
     >>> from crust_sklearn.label_noise import LabelQuality
-    >>> features = np.repeat([[-1.0], [1.0]], 20, axis=0)
-    >>> codes = np.repeat([0, 1], 20)
-    >>> codes[:3] = 1
+    >>> features = np.repeat([[-1.0], [1.0]], 40, axis=0)
+    >>> codes = np.repeat([0, 1], 40)
+    >>> codes[:6] = 1
     >>> quality = LabelQuality.start(codes, 2).update(features)
     >>> np.flatnonzero(~quality.is_trusted), round(quality.noise_rate, 3)
-    (array([0, 1, 2]), 0.075)
+    (array([0, 1, 2, 3, 4, 5]), 0.075)
     """
 
     codes: np.ndarray
     weights: np.ndarray
     predictions: np.ndarray
-    average: np.ndarray
     min_ratios: np.ndarray
     is_trusted: np.ndarray
     n_updates: int = 0
@@ -109,48 +108,48 @@ class LabelQuality:
         -------
         quality : LabelQuality
         """
-        none = np.zeros((len(codes), n_classes))
         return cls(
             codes=codes,
             weights=np.ones(len(codes)) if sample_weight is None else sample_weight,
-            predictions=none,
-            average=none,
+            predictions=np.zeros((len(codes), n_classes), np.float32),
             min_ratios=np.zeros((n_classes, n_classes)),
             is_trusted=np.ones(len(codes), dtype=bool),
         )
 
     def update(self, features: np.ndarray) -> LabelQuality:
-        """Take the last layer's inputs of one more selection into account.
+        """Take the features of one more selection into account.
 
         Parameters
         ----------
         features : ndarray of shape (n_rows, n_features)
+            The last layer's inputs. At the first selection, what else tells the classes apart may
+            stand beside them: see `join_features`.
 
         Returns
         -------
         quality : LabelQuality
         """
-        weights = balance_classes(self.weights * self.is_trusted, self.codes, self.n_classes)
+        weights, min_ratios = self.weights * self.is_trusted, self.min_ratios
         found = predict_labels(features, self.codes, self.n_classes, weights)
-        n_updates, min_ratios = self.n_updates + 1, self.min_ratios
-        if n_updates == 1:
-            min_ratios = get_min_ratios(found, self.codes, self.weights)
+        if self.n_updates == 0:
+            # A slice, where all rows count, as a mask would copy them.
+            counts = slice(None) if self.weights.all() else self.weights > 0.0
+            judged = found[counts], self.codes[counts], self.weights[counts]
+            if get_sure_noise(*judged) >= MIN_NOISE:
+                min_ratios = get_min_ratios(*judged)
+                # Once more, without what the first fit does not find plausible.
+                weights = weights * is_enough(found, self.codes, min_ratios)
+                found = predict_labels(features, self.codes, self.n_classes, weights)
+        found -= self.predictions
+        found /= self.n_updates + 1
+        found += self.predictions
         updated = replace(
-            self,
-            predictions=found,
-            average=self.average + (found - self.average) / n_updates,
-            min_ratios=min_ratios,
-            n_updates=n_updates,
+            self, predictions=found, min_ratios=min_ratios, n_updates=self.n_updates + 1
         )
         return replace(updated, is_trusted=updated._find_trusted())
 
     def _find_trusted(self) -> np.ndarray:
-        is_clean = self.n_updates == 0 or (
-            get_anchor_noise(self.predictions, self.codes, self.weights) < MIN_NOISE
-        )
-        if is_clean:
-            return np.ones(len(self.codes), dtype=bool)
-        own, is_trusted = self.get_given(self.predictions), self.is_plausible.copy()
+        is_trusted, own = self.is_plausible.copy(), self.own
         for code in np.flatnonzero(np.bincount(self.codes[~is_trusted])):
             rows = np.flatnonzero((self.codes == code) & (self.weights > 0))
             if len(rows) and not is_trusted[rows].any():
@@ -162,44 +161,66 @@ class LabelQuality:
         """The number of classes."""
         return self.predictions.shape[1]
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether the first selection has found hardly a label wrong: all are trusted for good."""
+        return self.n_updates > 0 and not self.min_ratios.any()
+
+    @property
+    def own(self) -> np.ndarray:
+        """What the given labels are predicted with."""
+        return self.predictions[np.arange(len(self.codes)), self.codes]
+
     @cached_property
     def is_plausible(self) -> np.ndarray:
-        """Whether each label gets what `min_ratios` ask for, in the last predictions."""
-        best = self.predictions.argmax(axis=1)
-        bars = self.min_ratios[best, self.codes] * self.predictions.max(axis=1)
-        return self.get_given(self.predictions) >= bars
-
-    def get_given(self, predictions: np.ndarray) -> np.ndarray:
-        """Return what the given labels are predicted with."""
-        return predictions[np.arange(len(self.codes)), self.codes]
+        """Whether each label gets what `min_ratios` ask for."""
+        return is_enough(self.predictions, self.codes, self.min_ratios)
 
     @property
     def residuals(self) -> np.ndarray:
-        """What the last predictions leave of the labels, as gradients at the logits: float32."""
-        return (self.predictions - np.eye(self.n_classes)[self.codes]).astype(np.float32)
-
-    @property
-    def suggested(self) -> np.ndarray:
-        """The code that fits each row best on average; the given one if no other does better."""
-        return np.where(self.scores < 0.5, self.average.argmax(axis=1), self.codes)
+        """What the predictions leave of the labels, as gradients at the logits: float32."""
+        residuals = self.predictions.copy()
+        residuals[np.arange(len(self.codes)), self.codes] -= 1.0
+        return residuals
 
     @property
     def noise_rate(self) -> float:
-        """The share of the labels (by weight) that `is_plausible` denies: an estimate of the noise.
+        """The expected share of wrong labels (by weight); 0 before the first selection."""
+        return float(np.average(1.0 - self.scores, weights=self.weights))
 
-        By the last predictions; 0 before the first. The rows that are not trusted are these, but
-        where all are trusted although some labels are not plausible (fewer than 5 % of the labels
-        are wrong among the rows that are surely predicted), or one is for its class.
-        """
-        return float(np.average(~self.is_plausible, weights=self.weights))
+    @property
+    def scores(self) -> np.ndarray:
+        """The probability of each label to be right (see `get_label_posterior`)."""
+        return self.posterior.right
+
+    @property
+    def suggested(self) -> np.ndarray:
+        """The most probable other code, where the given one is probably wrong; else this one."""
+        return self.posterior.suggested
 
     @cached_property
-    def scores(self) -> np.ndarray:
-        """The quality of each label in [0, 1], 0.5 plus half its margin over the best other."""
-        others = self.average.copy()
-        others[np.arange(len(self.codes)), self.codes] = -np.inf
-        margin = self.get_given(self.average) - others.max(axis=1)
-        return np.clip(0.5 + margin / 2.0, 0.0, 1.0)
+    def posterior(self) -> LabelPosterior:
+        """What the predictions say of the given labels."""
+        if self.n_updates == 0:
+            return LabelPosterior(np.ones(len(self.codes)), self.codes)
+        return get_label_posterior(self.predictions, self.codes, self.weights)
+
+
+def is_enough(predictions: np.ndarray, codes: np.ndarray, min_ratios: np.ndarray) -> np.ndarray:
+    """Return whether each label gets what `min_ratios` ask for.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_rows, n_classes)
+    codes : ndarray of shape (n_rows,), dtype int64
+    min_ratios : ndarray of shape (n_classes, n_classes)
+
+    Returns
+    -------
+    is_plausible : ndarray of shape (n_rows,), dtype bool
+    """
+    own, best = predictions[np.arange(len(codes)), codes], predictions.argmax(axis=1)
+    return own >= min_ratios[best, codes] * predictions.max(axis=1)
 
 
 def predict_labels(
@@ -217,7 +238,7 @@ def predict_labels(
 
     Returns
     -------
-    predictions : ndarray of shape (n_rows, n_classes), dtype float64
+    predictions : ndarray of shape (n_rows, n_classes), dtype float32
         Positive, of sum one in each row.
     """
     if features.shape[1] > MAX_FEATURES:
@@ -225,12 +246,39 @@ def predict_labels(
         features = features @ draw.astype(features.dtype)
     is_small = len(features) * features.shape[1] ** 2 < MIN_THREADED
     with threadpool_limits(1 if is_small else None, user_api="blas"):
-        found = leave_one_out_predictions(features, np.eye(n_classes)[codes], sample_weight)
-    found = np.maximum(found, MIN_SHARE)
-    return found / found.sum(axis=1, keepdims=True)
+        found = leave_one_out_predictions(features, codes, n_classes, sample_weight)
+    np.maximum(found, MIN_SHARE, out=found)
+    found /= found.sum(axis=1, keepdims=True)
+    return found
 
 
-def balance_classes(weights: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return weights of the same sum in every class."""
-    sums = np.bincount(codes, weights=weights, minlength=n_classes)
-    return weights / np.where(sums > 0.0, sums, 1.0)[codes]
+def join_features(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Return features of several sources side by side, each with the same weight per column.
+
+    Parameters
+    ----------
+    blocks : sequence of ndarray of shape (n_rows, n_features)
+        Finite.
+
+    Returns
+    -------
+    features : ndarray of shape (n_rows, sum of n_features), dtype float32
+        The columns of each block are centred, and divided by the root of the block's mean square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crust_sklearn.label_noise import join_features
+    >>> join_features([np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[0.0], [100.0]])]).round(2)
+    array([[-1.41,  0.  , -1.  ],
+           [ 1.41,  0.  ,  1.  ]], dtype=float32)
+    """
+    widths = [block.shape[1] for block in blocks]
+    joined = np.empty((len(blocks[0]), sum(widths)), np.float32)
+    for block, end in zip(blocks, np.cumsum(widths), strict=True):
+        part = joined[:, end - block.shape[1] : end]
+        # Scaled first, as squares of large numbers overflow.
+        part[:] = block / (np.abs(block).max(initial=0.0) or 1.0)
+        part -= part.mean(axis=0, dtype=np.float64).astype(np.float32)
+        part /= np.sqrt(np.mean(np.square(part), dtype=np.float64)) or 1.0
+    return joined

@@ -1,4 +1,4 @@
-"""What training on the trusted rows did, in a few lines."""
+"""What was found about the labels, in a few lines."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class TrainingSummary:
     n_rows : int
         The number of rows that were judged.
     n_kept : int
-        How many of them are in the last coreset.
+        How many of them were kept: those in the last coreset, or whose label is trusted.
     kept_per_class : dict
-        For each class how many of the rows labelled so are in the last coreset, and of how many:
+        For each class how many of the rows labelled so were kept, and of how many:
         ``{class: (kept, of)}``.
     noise_pairs : list of tuple
         ``(given, suggested, count)`` for every label that is suggested in place of another, the
         most frequent first.
     warnings : list of str
-        What the user should look at: classes that the network has not learnt, and classes of which
-        hardly a row was kept.
+        What the user should look at: classes that have not been learnt, and classes of which hardly
+        a row was kept.
     """
 
     noise_rate: float
@@ -55,7 +55,7 @@ class TrainingSummary:
     def __str__(self) -> str:
         lines = [
             f"{self.noise_rate:.1%} of {self.n_rows} labels seem wrong; "
-            f"{self.n_kept} rows are in the last coreset."
+            f"{self.n_kept} rows are kept."
         ]
         if self.noise_pairs:
             pairs = [f"{given} -> {other}: {count}" for given, other, count in self.noise_pairs]
@@ -88,7 +88,7 @@ def summarize(
     suggested : ndarray of shape (n_rows,)
         The labels that fit them best.
     is_kept : ndarray of shape (n_rows,), dtype bool
-        Whether they are in the last coreset.
+        Whether they are kept.
     classes : ndarray of shape (n_classes,)
         All labels.
     noise_rate : float
@@ -113,7 +113,7 @@ def summarize(
     >>> summary.kept_per_class
     {'cat': (3, 4), 'dog': (3, 3)}
     >>> print(summary)
-    14.3% of 7 labels seem wrong; 6 rows are in the last coreset.
+    14.3% of 7 labels seem wrong; 6 rows are kept.
     Given -> suggested label, most frequent first: cat -> dog: 1.
     Rows kept per class, the least share first: cat: 3 of 4, dog: 3 of 3.
     """
@@ -144,14 +144,14 @@ def _warn(
 ) -> list[str]:
     """Say which classes are not learnt or left out; those without rows are neither."""
     not_learnt = [
-        f"class {names[code]}: the network has not learnt it yet: it is suggested for "
-        f"{confirmed[code]} of its {sizes[code]} rows. Train longer (warmup_epochs, max_epochs), "
-        "or check whether most labels of the class are wrong."
+        f"class {names[code]}: it has not been learnt: it is suggested for {confirmed[code]} of "
+        f"its {sizes[code]} rows. Check whether most labels of the class are wrong; if not, train "
+        "longer (warmup_epochs, max_epochs), or give features that tell it apart."
         for code in np.flatnonzero(2 * confirmed < sizes)
     ]
     left_out = [
-        f"class {names[code]}: only {kept[code]} of its {sizes[code]} rows was kept. Give it more "
-        "rows, or set a larger coreset_size."
+        f"class {names[code]}: only {kept[code]} of its {sizes[code]} rows was kept. Check its "
+        "labels, give it more rows, or set a larger coreset_size."
         for code in np.flatnonzero((sizes > 0) & (kept <= 1))
     ]
     return not_learnt + left_out

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..label_noise import LabelQuality, TrainingSummary
+from ..label_noise import LabelQuality, TrainingSummary, join_features
 from ..labels import LabelCodec
 from ..selector import share_budget
 from . import loading
@@ -17,17 +17,19 @@ from .checks import check_mixing, check_readable
 from .epoch_plan import EpochPlan
 from .judged_labels import describe_labels, summarize_net
 from .noisy_label_classifier import NoisyLabelClassifier
-from .row_outputs import RowOutputs, compute_row_outputs
+from .row_outputs import RowOutputs, compute_row_outputs, is_vectors
 from .selection import make_mixing, select_rows
 from .selector_parameter import SelectorParameterMixin
 
 LEAVE_ONE_OUT = "leave-one-out"
+# When a network has learnt something of images, and not yet the rows by heart.
+WARMUP_EPOCHS = 4
 
 
 class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
     """What `CRUSTClassifier` does in training; the parameters and their checks are its own."""
 
-    warmup_epochs: int
+    warmup_epochs: int | str
     reselect_every: int
     gradient: str
     gradient_layer: str | None
@@ -54,6 +56,24 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         """Whether selections go by what other rows say of labels."""
         return self.has_auto_size or self.gradient == LEAVE_ONE_OUT
 
+    def get_warmup_epochs(self) -> int:
+        """Return how many epochs train on all rows before the first selection.
+
+        Returns
+        -------
+        n_epochs : int
+            Of "auto" outside of a training, the most that it may be.
+        """
+        if isinstance(self.warmup_epochs, Integral):
+            return int(self.warmup_epochs)
+        training = self.training_
+        most = min(WARMUP_EPOCHS, max(1, self.max_epochs // 3))
+        if training is None:
+            return most
+        if "has_vectors" not in training.kept:
+            training.kept["has_vectors"] = is_vectors(training.fetch(np.arange(1))[0])
+        return 1 if training.kept["has_vectors"] else most
+
     # -- before training ------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any) -> Any:
@@ -71,7 +91,7 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         self.check_parameters()
         goes_on = self.warm_start and self.initialized_
         epochs = self.max_epochs + (len(self.history) if goes_on else 0)
-        if 0 < epochs <= self.warmup_epochs:
+        if isinstance(self.warmup_epochs, Integral) and 0 < epochs <= self.warmup_epochs:
             warnings.warn(
                 f"warmup_epochs={self.warmup_epochs} is not less than the {epochs} epochs "
                 "of training: no coreset will ever be used. Raise max_epochs, or lower "
@@ -94,7 +114,7 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         -------
         n_rows : int
         """
-        if epoch < self.warmup_epochs or self.has_auto_size:
+        if epoch < self.get_warmup_epochs() or self.has_auto_size:
             return sum(class_sizes)
         sizes = class_sizes if self.group_by == "label" else [sum(class_sizes)]
         n_rows = sum(share_budget(sizes, self.make_selector().coreset_size))
@@ -106,16 +126,15 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         super().check_training()
         training = self.training_
         assert training is not None
-        if len(self.history) + self.max_epochs <= self.warmup_epochs:
+        warmup = self.get_warmup_epochs()
+        if len(self.history) + self.max_epochs <= warmup:
             return
         check_readable(training.codes)
         is_candidate = np.s_[:] if training.weights is None else training.weights > 0
         assert training.codes is not None
         codes = training.codes[is_candidate]
         self.make_selector().check_options(len(codes))
-        n_rows = self.get_most_rows(
-            self.warmup_epochs, np.unique(codes, return_counts=True)[1].tolist()
-        )
+        n_rows = self.get_most_rows(warmup, np.unique(codes, return_counts=True)[1].tolist())
         loading.check_sampler(self.get_params_for("iterator_train"))
         loading.check_single_row(n_rows, self.module_)
         few = training.rows[: min(2, len(training.rows))]
@@ -139,12 +158,19 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         -------
         plan : EpochPlan or None
         """
-        since = epoch - self.warmup_epochs
-        is_due = since >= 0 and (self.state_.plan is None or since % self.reselect_every == 0)
-        plan = self.select(epoch) if is_due else self.state_.plan
+        since, plan = epoch - self.get_warmup_epochs(), self.state_.plan
+        is_due = since >= 0 and (plan is None or since % self.reselect_every == 0)
+        if is_due and (plan is None or not self.keeps_all_rows):
+            plan = self.select(epoch)
         if self.judges_labels:
             self.history.record("noise_rate", self.state_.get_number("noise_rate"))
         return plan
+
+    @property
+    def keeps_all_rows(self) -> bool:
+        """Whether the first selection has found the labels right: there is nothing to choose."""
+        quality = self.state_.load("label_quality", LabelQuality)
+        return self.has_auto_size and quality is not None and quality.is_clean
 
     def select(self, epoch: int) -> EpochPlan:
         """Choose a coreset by the current network.
@@ -161,14 +187,11 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         training = self.training_
         assert training is not None and training.codes is not None
         dataset = self.get_selection_dataset(training.dataset)
-        outputs = self.compute_outputs(dataset, training.rows, **training.fit_params)
-        quality = None
-        if self.judges_labels:
-            quality = self.state_.load("label_quality", LabelQuality) or self.start_quality()
-            quality = quality.update(outputs.features)
-        else:
-            # The labels are judged once, in the end.
-            training.kept["features"] = outputs.features
+        quality = self.state_.load("label_quality", LabelQuality)
+        outputs = self.compute_outputs(
+            dataset, training.rows, with_inputs=quality is None, **training.fit_params
+        )
+        quality = self.judge_labels(quality, outputs)
         selection = select_rows(
             self.make_selector(self.get_seed("coreset", epoch)),
             outputs,
@@ -180,17 +203,46 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
             has_auto_size=self.has_auto_size,
         )
         clusters = training.spread(selection.clusters, -1)
-        if quality is not None:
-            self.state_.save("label_quality", quality)
-            self.state_.entries["noise_rate"] = np.asarray(quality.noise_rate)
+        self.state_.save("label_quality", quality)
+        self.state_.entries["noise_rate"] = np.asarray(quality.noise_rate)
         self.state_.entries["clusters"] = clusters
-        training.kept["selector"] = selection.selector
+        training.kept |= {"selector": selection.selector, "label_quality": quality}
         mixing = None
         if self.mixup is not None:
             mixing = make_mixing(self.mixup, self.get_mixup_alpha(), training, clusters)
         return EpochPlan(training.rows[selection.positions], selection.weights, mixing)
 
-    def compute_outputs(self, dataset: Any, numbers: np.ndarray, **fit_params: Any) -> RowOutputs:
+    def judge_labels(self, quality: LabelQuality | None, outputs: RowOutputs) -> LabelQuality:
+        """Return what the rows of a selection say of each other's labels.
+
+        Parameters
+        ----------
+        quality : LabelQuality or None
+            From the selection before; None at the first one.
+        outputs : RowOutputs
+            At the first selection, with inputs where these are vectors.
+
+        Returns
+        -------
+        quality : LabelQuality
+        """
+        if quality is None:
+            training = self.training_
+            assert training is not None and training.codes is not None
+            start = LabelQuality.start(training.codes, len(self.classes_), training.weights)
+            # Inputs, unlike features, have not been trained on the labels that they judge.
+            blocks = [outputs.features] + ([] if outputs.inputs is None else [outputs.inputs])
+            return start.update(join_features(blocks))
+        return quality.update(outputs.features) if self.judges_labels else quality
+
+    def compute_outputs(
+        self,
+        dataset: Any,
+        numbers: np.ndarray,
+        *,
+        with_inputs: bool = False,
+        **fit_params: Any,
+    ) -> RowOutputs:
         """Return what the current network says of rows, as selections need it.
 
         Parameters
@@ -198,6 +250,8 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         dataset : torch Dataset
         numbers : ndarray of shape (n_rows,)
             The rows' numbers in the X given to fit.
+        with_inputs : bool, default=False
+            Whether the inputs are among them, where they are vectors.
         **fit_params : dict
             Passed on to the module's forward.
 
@@ -211,29 +265,9 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
             numbers=numbers,
             gradient=None if self.gradient == LEAVE_ONE_OUT else self.gradient,
             gradient_layer=self.gradient_layer,
+            with_inputs=with_inputs,
             **fit_params,
         )
-
-    def start_quality(self) -> LabelQuality:
-        """Return the quality of labels of which nothing is known yet."""
-        training = self.training_
-        assert training is not None and training.codes is not None
-        return LabelQuality.start(training.codes, len(self.classes_), training.weights)
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Judge the labels, where no selection has done so.
-
-        Parameters
-        ----------
-        net : CoresetNet
-        X, y : input data, default=None
-        **kwargs : dict
-        """
-        training = self.training_
-        if training is not None and "features" in training.kept:
-            quality = self.start_quality().update(training.kept["features"])
-            self.state_.save("label_quality", quality)
-        super().on_train_end(net, X=X, y=y, **kwargs)
 
     # -- what was found -------------------------------------------------------------------
 
@@ -251,7 +285,10 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         attributes |= {} if selector is None else {"selector_": selector}
         if "clusters" in self.state_.entries:
             attributes["coreset_assignment_"] = self.state_.entries["clusters"]
-        if (quality := self.state_.load("label_quality", LabelQuality)) is not None:
+        # The one that was saved has to find the probabilities once more.
+        quality = training.kept.get("label_quality")
+        quality = quality or self.state_.load("label_quality", LabelQuality)
+        if quality is not None:
             codec = self.codec_ or LabelCodec(np.arange(len(self.classes_)))
             attributes |= describe_labels(quality, training, codec)
         return attributes

@@ -50,6 +50,11 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
     random_state : int, RandomState instance or None, default=None
         As in `NoisyLabelClassifier`.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
+    optimizer : torch optimizer class, default=torch.optim.AdamW
+    lr : float, default=0.001
+    max_epochs : int, default=30
+    batch_size : int, default=64
+    iterator_train__shuffle : bool, default=True
     train_split : None or callable, default=None
     classes : array-like or None, default=None
     **kwargs : dict
@@ -64,14 +69,49 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
         *,
         random_state: int | RandomState | None = None,
         criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 0.001,
+        max_epochs: int = 30,
+        batch_size: int = 64,
+        iterator_train__shuffle: bool = True,
         train_split: Any = None,
         classes: Any = None,
         **kwargs: Any,
     ):
         self.random_state = random_state
         super().__init__(
-            module, criterion=criterion, train_split=train_split, classes=classes, **kwargs
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train__shuffle=iterator_train__shuffle,
+            train_split=train_split,
+            classes=classes,
+            **kwargs,
         )
+
+    def set_params(self, **kwargs: Any) -> Any:
+        """Set parameters; what the loaders are told counts from the next call on.
+
+        Parameters
+        ----------
+        **kwargs : dict
+
+        Returns
+        -------
+        self : object
+        """
+        own = {}
+        if self.initialized_:
+            # skorch would try to re-initialize a torch component of that prefix.
+            prefixes = ("iterator_train", "iterator_valid")
+            own = {k: kwargs.pop(k) for k in list(kwargs) if k.split("__")[0] in prefixes}
+        super().set_params(**kwargs)
+        for name, value in own.items():
+            setattr(self, name, value)
+        return self
 
     # -- labels and rows ------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from ..data.inputs import takes_names
+
 
 def check_whole(kwargs: dict[str, Any], n_rows: int) -> None:
     """Refuse to train on nothing: a batch larger than all rows, where no partial one is kept."""
@@ -23,8 +25,24 @@ def check_sampler(kwargs: dict[str, Any]) -> None:
         if kwargs.get(name) is not None:
             raise ValueError(
                 f"iterator_train__{name} draws from all rows, and a coreset has other ones: it "
-                "cannot be used here. Use iterator_train__shuffle, or weigh rows by sample_weight."
+                "cannot be used here. Weigh rows by sample_weight instead."
             )
+
+
+def fit_order(kwargs: dict[str, Any], loader: Any) -> dict[str, Any]:
+    """Return the options of a loader without `shuffle` where something else decides on the order.
+
+    Parameters
+    ----------
+    kwargs : dict
+        Of the loader.
+    loader : class
+        One of a user's own may know no `shuffle`.
+    """
+    has_sampler = any(kwargs.get(name) is not None for name in ("sampler", "batch_sampler"))
+    if has_sampler or not takes_names(loader, ["shuffle"]):
+        return {name: value for name, value in kwargs.items() if name != "shuffle"}
+    return kwargs
 
 
 def fit_batches(kwargs: dict[str, Any], n_rows: int, module: nn.Module) -> dict[str, Any]:

@@ -44,6 +44,13 @@ class NoisyLabelClassifier(RowLossNet):
         epoch; None draws the seed from torch's global generator. See the notes.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
         As in skorch, ``NLLLoss`` is given the logarithm of what the module returns.
+    optimizer : torch optimizer class, default=torch.optim.AdamW
+    lr : float, default=0.001
+        Goes with AdamW: give it along with another optimizer (0.05 or so with SGD).
+    max_epochs : int, default=30
+    batch_size : int, default=64
+    iterator_train__shuffle : bool, default=True
+        Whether the batches are drawn anew in each epoch. A sampler of yours takes its place.
     train_split : None or callable, default=None
         skorch's internal validation split. None trains on all rows: a split by noisy labels
         costs data and measures noise.
@@ -51,8 +58,7 @@ class NoisyLabelClassifier(RowLossNet):
         The labels in the order of the module's columns. None: the sorted labels of y. Names of the
         columns may go with labels that are columns, 0..n_classes-1, as in skorch.
     **kwargs : dict
-        All other parameters of :class:`skorch.NeuralNetClassifier`: `optimizer`, `lr`,
-        `max_epochs`, `batch_size`, `callbacks`, `device`, ``module__...``, ...
+        All other parameters of :class:`skorch.NeuralNetClassifier`: `callbacks`, `device`, ...
 
     Attributes
     ----------
@@ -101,8 +107,8 @@ class NoisyLabelClassifier(RowLossNet):
     ...         own = -(y_pred.softmax(dim=1) * y_pred.log_softmax(dim=1)).sum(dim=1)
     ...         return 0.95 * super().get_losses(y_pred, y_true, rows) + 0.05 * own
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = Bootstrapping(MLP, lr=0.1, max_epochs=20, random_state=0, verbose=0)
-    >>> clf.fit(X / 16, y).score(X / 16, y) > 0.8
+    >>> clf = Bootstrapping(MLP, random_state=0, verbose=0).fit(X / 16, y)
+    >>> clf.score(X / 16, y) > 0.9
     True
     """
 
@@ -212,14 +218,14 @@ class NoisyLabelClassifier(RowLossNet):
         Returns
         -------
         n_steps : int
-            Exact where sizes are fixed, and rows are grouped by label or not at all.
+            Exact where sizes and warm-up are given, and rows are grouped by label or not at all.
 
         Examples
         --------
         >>> import torch
         >>> from crust_sklearn import CRUSTClassifier
         >>> from crust_sklearn.modules import MLP
-        >>> clf = CRUSTClassifier(MLP, max_epochs=20, coreset_size=0.5, batch_size=64)
+        >>> clf = CRUSTClassifier(MLP, max_epochs=20, coreset_size=0.5, warmup_epochs=1)
         >>> clf.count_steps([0, 1] * 500)  # one epoch of 16 batches, and 19 of 8
         168
 

@@ -55,6 +55,8 @@ class RowLossNet(LabelledNet):
         """
         prefix = "iterator_train" if training else "iterator_valid"
         iterator_cls, kwargs = getattr(self, prefix), self.get_params_for(prefix)
+        if training:
+            kwargs = loading.fit_order(kwargs, iterator_cls)
         takes_batches = takes_names(iterator_cls, ["collate_fn"])
         kwargs.setdefault("batch_size", self.batch_size)
         if training and self.training_ is not None and dataset is self.training_.dataset:

@@ -29,12 +29,15 @@ class RowOutputs:
         The gradient proxies; None if none were asked for.
     metric : OuterProductDistance or None
         What the proxies are to be compared by; None for "euclidean".
+    inputs : ndarray of shape (n_rows, n_inputs), dtype float32, or None
+        What the module is given, if it was asked for and is a vector of real numbers for each row.
     """
 
     predicted: np.ndarray
     features: np.ndarray
     gradients: np.ndarray | None = None
     metric: Any = None
+    inputs: np.ndarray | None = None
 
 
 def compute_row_outputs(
@@ -44,6 +47,7 @@ def compute_row_outputs(
     numbers: np.ndarray | None = None,
     gradient: str | None = None,
     gradient_layer: str | None = None,
+    with_inputs: bool = False,
     **fit_params: Any,
 ) -> RowOutputs:
     """Run a net over a dataset, and return what it says of each row.
@@ -60,6 +64,8 @@ def compute_row_outputs(
         The gradient proxies to compute.
     gradient_layer : str or None, default=None
         The last linear layer; None: it is found.
+    with_inputs : bool, default=False
+        Whether to return the inputs as well.
     **fit_params : dict
         Passed on to the module's forward.
 
@@ -81,7 +87,7 @@ def compute_row_outputs(
     )
     # The closed form is that of the criterion alone.
     is_plain = not (net.has_own_get_loss or net.has_own_get_losses)
-    columns: list[torch.Tensor] = []  # of all rows: predicted classes, features, gradients
+    columns: dict[str, torch.Tensor] = {}  # of all rows
     with evaluating(net), torch.no_grad():
         proxy = GradientProxy(
             net.module_, net.criterion_ if is_plain else None, gradient, gradient_layer
@@ -95,17 +101,25 @@ def compute_row_outputs(
                     y_pred, y, at.to(y.device)
                 ),
             )
-            parts = [get_logits(found.output).argmax(dim=1), found.features]
-            parts += [] if found.rows is None else [found.rows]
-            if not columns:
-                columns = [part.new_empty((n_rows, *part.shape[1:])) for part in parts]
-            at = batch.rows.to(parts[0].device)
-            for column, part in zip(columns, parts, strict=True):
-                column[at] = part
-    if not columns[-1].isfinite().all():
+            parts = {"predicted": get_logits(found.output).argmax(dim=1)}
+            parts["features"] = found.features
+            if found.rows is not None:
+                parts["gradients"] = found.rows
+            if with_inputs and is_vectors(batch.x):
+                parts["inputs"] = batch.x.float()
+            for name, part in parts.items():
+                if name not in columns:
+                    columns[name] = part.new_empty((n_rows, *part.shape[1:]))
+                columns[name][batch.rows.to(part.device)] = part
+    if not columns["gradients" if "gradients" in columns else "features"].isfinite().all():
         raise FloatingPointError(explain_gradients(net.history))
-    predicted, features, *rest = (column.cpu().numpy() for column in columns)
-    return RowOutputs(predicted, features, rest[0] if rest else None, proxy.metric)
+    arrays: dict[str, Any] = {name: column.cpu().numpy() for name, column in columns.items()}
+    return RowOutputs(metric=proxy.metric, **arrays)
+
+
+def is_vectors(x: Any) -> bool:
+    """Return whether a batch is one tensor with a vector of real numbers for each row."""
+    return isinstance(x, torch.Tensor) and x.ndim == 2 and x.is_floating_point()
 
 
 def compute_row_losses(net: Any) -> np.ndarray:

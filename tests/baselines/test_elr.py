@@ -50,7 +50,7 @@ def test_targets_of_rows_do_not_depend_on_the_order_of_batches():
 
 def test_memorizes_less_than_plain_training():
     noisy = make_label_noise(Y, "symmetric", 0.4, random_state=0).y
-    options = {"max_epochs": 60, "optimizer__momentum": 0.9, "iterator_train__shuffle": True}
+    options = {"max_epochs": 60, "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}
     ours = make(**options).fit(X, noisy)
     plain = make(NoisyLabelClassifier, **options).fit(X, noisy)
     is_wrong = noisy != Y

@@ -94,6 +94,7 @@ class DrawsAs(Callback):
 def test_all_rows_without_weights_and_mixup_is_skorch(module, shuffle):
     common = {
         "max_epochs": 4,
+        "optimizer": torch.optim.SGD,
         "lr": 0.1,
         "batch_size": 50,
         "verbose": 0,

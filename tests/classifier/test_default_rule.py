@@ -43,7 +43,7 @@ def test_parameters():
     expected = {
         "selector": "smallest-norm",
         "coreset_size": "auto",
-        "warmup_epochs": 1,
+        "warmup_epochs": "auto",
         "reselect_every": 3,
         "gradient": "leave-one-out",
         "group_by": "label",
@@ -101,15 +101,61 @@ def test_fitted_attributes():
     assert get_quality(net).n_updates == 3  # before epochs 1, 4 and 7
 
 
-def test_quality_is_that_of_the_last_layers_inputs():
-    # Independently: a probe of the features, refitted without each row, tells wrong from right.
+def test_predictions_are_those_of_the_last_layers_inputs_and_of_the_inputs():
+    # Independently: a probe of both, refitted without some rows, predicts the same classes.
     net = make(warmup_epochs=4).fit(X, Y)
     module = make(max_epochs=4, coreset_size=1.0, warmup_epochs=0).fit(X, Y).module_
     with torch.no_grad():
         features = module.hidden(torch.as_tensor(X)).numpy()
-    probe = RidgeClassifier(class_weight="balanced")
-    found = cross_val_predict(probe, features, Y, cv=20)
-    assert np.mean(found == net.suggested_labels_) > 0.95
+    blocks = [block - block.mean(axis=0) for block in (features, X)]
+    both = np.hstack([block / block.std() for block in blocks])
+    found = cross_val_predict(RidgeClassifier(), both, Y, cv=20)
+    assert np.mean(found == get_quality(net).predictions.argmax(axis=1)) > 0.95
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """The features that each selection judges by."""
+    seen, update = [], LabelQuality.update
+    monkeypatch.setattr(LabelQuality, "update", lambda q, h: seen.append(h) or update(q, h))
+    return seen
+
+
+def test_inputs_take_part_in_the_first_selection_alone(judged):
+    make(max_epochs=8, module__hidden_sizes=(16,)).fit(X, Y)
+    assert [h.shape for h in judged] == [(N, 16 + 4), (N, 16), (N, 16)]
+    # As they are, but for their place and unit.
+    centred = X - X.mean(axis=0)
+    np.testing.assert_allclose(judged[0][:, 16:], centred / centred.std(), atol=1e-4)
+    assert np.mean(judged[0][:, :16] ** 2) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [X.reshape(-1, 2, 2), (10 * X).astype(np.int64), {"x": X}],
+    ids=["images", "integers", "dict"],
+)
+def test_inputs_that_are_no_vectors_of_real_numbers_take_no_part(rows, judged):
+    class AnyInput(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.fc = nn.Linear(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.fc(self.hidden(x.flatten(1).float()).relu())
+
+    make(AnyInput, max_epochs=2, lr=0.01).fit(rows, Y)
+    assert [h.shape for h in judged] == [(N, 5)]
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"selector": "centrality", "gradient": "features"}], ids=str
+)
+def test_where_the_first_selection_finds_no_noise_all_rows_are_kept_for_good(params, judged):
+    net = make(max_epochs=8, **params).fit(X, TRUE)
+    assert len(judged) == 1  # there is nothing to choose any more
+    assert net.coreset_history_.epochs.tolist() == [1]
+    assert net.history[:, "coreset_size"] == [N] * 8
 
 
 # -- the noise rate ---------------------------------------------------------------------------
@@ -117,20 +163,11 @@ def test_quality_is_that_of_the_last_layers_inputs():
 
 # S5
 @pytest.mark.parametrize("share", [0.0, 0.15, 0.3, 0.5])
-def test_noise_rate_is_the_share_of_labels_that_are_not_plausible(share):
+def test_noise_rate_is_the_expected_share_of_wrong_labels(share):
     y = make_label_noise(TRUE, "symmetric", share, random_state=1).y
     net = make(max_epochs=7).fit(X, y)
-    assert net.noise_rate_ == pytest.approx(np.mean(~get_quality(net).is_plausible))
+    assert net.noise_rate_ == pytest.approx(np.mean(1 - net.label_quality_))
     assert net.noise_rate_ == pytest.approx(np.mean(y != TRUE), abs=0.05)
-
-
-def test_noise_rate_where_all_rows_are_kept():
-    net = make(max_epochs=7).fit(X, TRUE)
-    assert len(net.coreset_indices_) == N
-    # The labels that are not plausible are counted although they are kept.
-    assert get_quality(net).is_trusted.all()
-    assert net.noise_rate_ == pytest.approx(np.mean(~get_quality(net).is_plausible))
-    assert 0 < net.noise_rate_ < 0.05
 
 
 def test_noise_rate_rises_with_the_noise():
@@ -146,9 +183,9 @@ def test_noise_rate_rises_with_the_noise():
 def test_noise_rate_is_by_weight():
     weights = np.random.default_rng(0).integers(0, 4, N).astype(float)
     net = make().fit(X, Y, sample_weight=weights)
-    is_plausible = get_quality(net).is_plausible
-    assert net.noise_rate_ == pytest.approx(np.average(~is_plausible, weights=weights))
-    assert net.noise_rate_ != pytest.approx(np.mean(~is_plausible))
+    expected = np.average(1 - net.label_quality_, weights=weights)
+    assert net.noise_rate_ == pytest.approx(expected)
+    assert net.noise_rate_ != pytest.approx(np.mean(1 - net.label_quality_))
 
 
 # -- what it is good for ----------------------------------------------------------------------
@@ -160,8 +197,8 @@ def digits():
     return (images / 16).astype(np.float32), labels
 
 
-HARD = {"max_epochs": 20, "batch_size": 32, "lr": 0.05, "optimizer__momentum": 0.9}
-HARD |= {"module__hidden_sizes": (256, 128), "iterator_train__shuffle": True}
+HARD = {"optimizer": torch.optim.SGD, "lr": 0.05, "optimizer__momentum": 0.9, "max_epochs": 20}
+HARD |= {"module__hidden_sizes": (256, 128), "batch_size": 32}
 
 
 def test_better_than_plain_training_on_digits(digits):

@@ -12,7 +12,7 @@ from skorch.helper import predefined_split
 from torch.utils.data import Subset, TensorDataset
 
 from crust_sklearn import CRUSTClassifier, find_label_issues, make_label_noise
-from crust_sklearn.label_noise import LabelQuality
+from crust_sklearn.label_noise import LabelQuality, get_label_posterior, label_quality
 from crust_sklearn.modules import MLP
 from crust_sklearn.settings import REFERENCE
 
@@ -35,30 +35,30 @@ def get_quality(net):
 # -- call after call --------------------------------------------------------------------------
 
 
-def test_partial_fit_goes_on_averaging():
+def test_partial_fit_goes_on_averaging(monkeypatch):
+    found, predict = [], label_quality.predict_labels
+    monkeypatch.setattr(
+        label_quality,
+        "predict_labels",
+        lambda *a: found.append(predict(*a).copy()) or found[-1].copy(),
+    )
     net = make(max_epochs=1, reselect_every=1)
-    found = []
     for n_calls in range(1, 5):
         net.partial_fit(X, Y)
-        if n_calls == 1:
-            assert not hasattr(net, "label_quality_")
-        else:
+        assert hasattr(net, "label_quality_") == (n_calls > 1)
+        if n_calls > 1:
             assert get_quality(net).n_updates == n_calls - 1
-            found.append(get_quality(net).predictions)
-    np.testing.assert_allclose(get_quality(net).average, np.mean(found, axis=0))
-    assert not np.allclose(found[0], found[-1])
+    # Twice at the first selection, of which the second counts.
+    assert len(found) == 4
+    np.testing.assert_allclose(get_quality(net).predictions, np.mean(found[1:], axis=0), atol=1e-6)
+    assert not np.allclose(found[1], found[-1])
 
 
-def test_quality_is_the_margin_of_the_average():
+def test_quality_is_the_posterior_of_the_average():
     net = make(max_epochs=8).fit(X, Y)
-    average = get_quality(net).average
-    own = average[np.arange(N), Y]
-    others = np.where(np.eye(3, dtype=bool)[Y], -np.inf, average).max(axis=1)
-    np.testing.assert_allclose(net.label_quality_, 0.5 + (own - others) / 2, atol=1e-12)
-    is_outdone = own < others
-    np.testing.assert_array_equal(
-        net.suggested_labels_, np.where(is_outdone, average.argmax(axis=1), Y)
-    )
+    expected = get_label_posterior(get_quality(net).predictions, Y, np.ones(N))
+    np.testing.assert_allclose(net.label_quality_, expected.right)
+    np.testing.assert_array_equal(net.suggested_labels_, expected.suggested)
 
 
 def test_fit_starts_afresh():
@@ -104,7 +104,7 @@ def test_other_weights_begin_a_new_average():
     assert get_quality(net).n_updates == 1
     assert net.coreset_history_.epochs[-1] == 5  # at once, not at 7
     assert net.coreset_indices_.min() >= 120
-    assert net.noise_rate_ == pytest.approx(np.mean(~get_quality(net).is_plausible[120:]))
+    assert net.noise_rate_ == pytest.approx(np.mean(1 - net.label_quality_[120:]))
     net.partial_fit(X, Y, sample_weight=weights)
     assert get_quality(net).n_updates == 2  # at 7, with the same weights
 
@@ -123,11 +123,12 @@ def test_attributes_of_an_earlier_fit_do_not_stay():
 # -- settings of other methods ----------------------------------------------------------------
 
 
-def test_labels_that_no_selection_judged_are_judged_by_the_last_one():
+def test_labels_are_judged_by_the_first_selection_of_another_method():
     net = make(**REFERENCE | {"warmup_epochs": 2}).fit(X, Y)
-    quality = get_quality(net)
-    assert quality.n_updates == 1
-    assert net.noise_rate_ == pytest.approx(np.mean(~quality.is_plausible))
+    assert get_quality(net).n_updates == 1
+    # As those of the default at the same epoch.
+    same = make(warmup_epochs=2, max_epochs=3).fit(X, Y)
+    np.testing.assert_allclose(net.label_quality_, same.label_quality_, atol=1e-6)
     assert net.noise_rate_ == pytest.approx(IS_WRONG.mean(), abs=0.06)
     assert np.mean(net.suggested_labels_ == TRUE) > 0.85
     assert np.mean(find_label_issues(net).index.isin(np.flatnonzero(IS_WRONG))) > 0.85
@@ -164,7 +165,7 @@ def test_rows_of_weight_zero():
     trusted = get_quality(net).is_trusted & kept
     np.testing.assert_array_equal(net.coreset_indices_, np.flatnonzero(trusted))
     assert (net.coreset_assignment_[~kept] == -1).all()
-    assert net.noise_rate_ == pytest.approx(np.mean(~get_quality(net).is_plausible[kept]))
+    assert net.noise_rate_ == pytest.approx(np.mean(1 - net.label_quality_[kept]))
     assert net.noise_rate_ == pytest.approx(IS_WRONG[kept].mean(), abs=0.06)
     # What they are labelled tells nothing, and yet they are judged.
     other = Y.copy()
@@ -183,7 +184,7 @@ def test_validation_split(labels):
     np.testing.assert_array_equal(net.suggested_labels_[aside], y[aside])
     np.testing.assert_array_equal(net.given_labels_, y)
     assert np.mean(net.suggested_labels_[~aside] == np.array(labels)[TRUE[~aside]]) > 0.85
-    assert net.noise_rate_ == pytest.approx(np.mean(~get_quality(net).is_plausible))
+    assert net.noise_rate_ == pytest.approx(np.nanmean(1 - net.label_quality_))
     assert not aside[net.coreset_indices_].any()
 
 

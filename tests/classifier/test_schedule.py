@@ -134,8 +134,12 @@ def test_labels_are_judged_once_where_selections_do_not_need_it(updates, params)
     assert len(net.coreset_history_) == 4
     assert net.label_quality_.shape == (N,)
     assert "noise_rate" not in net.history[-1]
+    quality = net.label_quality_
     net.partial_fit(X, Y)
-    assert updates == [N, N]
+    assert updates == [N]
+    np.testing.assert_array_equal(net.label_quality_, quality)
+    net.partial_fit(X[:60], Y[:60])
+    assert updates == [N, 60]
 
 
 @pytest.mark.parametrize(
@@ -148,9 +152,15 @@ def test_labels_are_judged_once_where_selections_do_not_need_it(updates, params)
     ids=["auto", "leave-one-out", "both"],
 )
 def test_labels_are_judged_at_every_selection_that_goes_by_them(updates, params):
-    net = make(**params, reselect_every=2, max_epochs=7).fit(X, Y)
+    noisy = np.where(np.arange(N) % 4, Y, (Y + 1) % 3)
+    net = make(**params, reselect_every=2, max_epochs=7).fit(X, noisy)
     assert updates == [N] * 3
     assert get_epochs(net) == [2, 4, 6]
+
+
+def test_labels_are_judged_by_the_network_of_the_first_selection(updates):
+    short, long = (make(**PAPER | {"warmup_epochs": 2}, max_epochs=m).fit(X, Y) for m in (3, 6))
+    np.testing.assert_array_equal(long.label_quality_, short.label_quality_)
 
 
 def test_no_label_is_judged_in_the_warmup(updates):

@@ -59,9 +59,13 @@ def test_rows_of_a_validation_split_are_not_in_the_summary(settings):
     assert summary.n_kept == len(net.coreset_indices_)
 
 
-def test_summary_warns_of_a_network_that_has_not_learnt_the_classes():
-    summary = make(lr=0.0, max_epochs=2).fit(X[:, :1] * 0, Y).get_summary()
-    assert any("not learnt" in warning for warning in summary.warnings)
+def test_summary_warns_of_a_class_most_of_whose_labels_are_wrong():
+    rows = np.r_[np.flatnonzero(TRUE < 2), np.flatnonzero(TRUE == 2)[:20]]
+    codes = TRUE[rows].copy()
+    codes[np.flatnonzero(codes == 0)[:30]] = 2
+    warnings = make().fit(X[rows], NAMES[codes]).get_summary().warnings
+    assert len(warnings) == 1
+    assert warnings[0].startswith("class zebra: it has not been learnt")
 
 
 def test_summary_of_a_copy_and_of_a_trimmed_net(fitted):

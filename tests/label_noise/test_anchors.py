@@ -1,4 +1,6 @@
-"""What is asked of a label, read off the rows that are surely predicted."""
+"""What becomes of labels where rows are surely predicted, and what that asks of a label."""
+
+import math
 
 import numpy as np
 import pytest
@@ -6,36 +8,54 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from crust_sklearn.label_noise import find_anchors, get_min_ratios
-from crust_sklearn.label_noise.anchors import get_anchor_noise, get_inverse_temperature
+from crust_sklearn.label_noise import find_anchors, get_min_ratios, get_sure_noise
+from crust_sklearn.label_noise.anchors import get_transitions
 
 
 @st.composite
-def predicted_labels(draw):
+def predicted_labels(draw, max_rows=60):
     """Predictions, codes and weights, also with ties, classes never predicted, and weights of 0."""
-    n_rows, n_classes = draw(st.integers(1, 60)), draw(st.integers(2, 5))
+    n_rows, n_classes = draw(st.integers(1, max_rows)), draw(st.integers(2, 5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     logits = draw(st.floats(0.1, 5.0)) * rng.standard_normal((n_rows, n_classes))
     if draw(st.booleans()):
         logits = np.round(logits)
     if draw(st.booleans()):
         logits[:, 0] -= 20.0
+    # From labels that are hardly ever right to such as are hardly ever wrong.
+    codes = logits.argmax(axis=1)
+    is_any = rng.random(n_rows) < draw(st.sampled_from([0.02, 0.2, 1.0]))
+    codes[is_any] = rng.integers(n_classes, size=is_any.sum())
     weights = rng.integers(0, 3, n_rows).astype(float)
     weights[rng.integers(n_rows)] = 1.0
-    return softmax(logits, axis=1), rng.integers(n_classes, size=n_rows), weights
+    return softmax(logits, axis=1), codes, weights
+
+
+def sort_by_sureness(predictions):
+    """The rows predicted as each class, the surest first; of equal ones, the earlier."""
+    rows = [[] for _ in range(predictions.shape[1])]
+    for i, row in enumerate(predictions.tolist()):
+        rows[row.index(max(row))].append(i)
+    return [sorted(own, key=lambda i, p=p: (-predictions[i, p], i)) for p, own in enumerate(rows)]
+
+
+def move_classes(predictions, codes, seed):
+    """The classes in another order, and that order; ties for the best are broken before."""
+    rng = np.random.default_rng(seed)
+    predictions = predictions + 1e-6 * rng.random(predictions.shape)
+    order = rng.permutation(predictions.shape[1])
+    moved = np.empty_like(predictions)
+    moved[:, order] = predictions
+    return predictions, moved, order[codes], order
 
 
 # -- anchors ----------------------------------------------------------------------------------
 
 
 def slow_anchors(predictions):
-    """Class by class: the surer half, but ten if there are so many; of equal ones, the earlier."""
-    rows = []
-    for p in range(predictions.shape[1]):
-        own = [i for i, row in enumerate(predictions.tolist()) if row.index(max(row)) == p]
-        own.sort(key=lambda i: (-predictions[i, p], i))
-        rows += own[: max(10, len(own) // 2)]
-    return rows
+    """Class by class: the surer half, but ten if there are so many."""
+    rows = [own[: max(10, len(own) // 2)] for own in sort_by_sureness(predictions)]
+    return [i for own in rows for i in own]
 
 
 @given(problem=predicted_labels())
@@ -52,15 +72,29 @@ def test_how_many_rows_are_anchors(n_rows, n_anchors):
     np.testing.assert_array_equal(found, np.arange(n_rows)[::-1][:n_anchors])
 
 
+# -- transitions ------------------------------------------------------------------------------
+
+
 @given(problem=predicted_labels())
 @settings(max_examples=60, deadline=None)
-def test_noise_of_the_anchors_row_by_row(problem):
+def test_transitions_entry_by_entry(problem):
     predictions, codes, weights = problem
-    anchors = slow_anchors(predictions)
-    wrong = sum(weights[i] for i in anchors if predictions[i].argmax() != codes[i])
-    whole = sum(weights[i] for i in anchors)
-    expected = wrong / whole if whole else 0.0
-    assert get_anchor_noise(predictions, codes, weights) == pytest.approx(expected)
+    found = get_transitions(predictions, codes, weights)
+    mean = np.mean([w for w in weights if w > 0])
+    for p, own in enumerate(sort_by_sureness(predictions)):
+        of_class = own[: max(10, len(own) // 2)]
+        for g in range(predictions.shape[1]):
+            count = 0.5 + sum(weights[i] for i in of_class if codes[i] == g) / mean
+            assert found[p, g] == pytest.approx(count if own else float(g == p), abs=1e-12)
+
+
+@given(problem=predicted_labels(), power=st.integers(-40, 40))
+@settings(max_examples=30, deadline=None)
+def test_the_unit_of_the_weights_does_not_matter(problem, power):
+    predictions, codes, weights = problem
+    for get in (get_transitions, get_min_ratios, get_sure_noise):
+        plain, scaled = (get(predictions, codes, w) for w in (weights, weights * 2.0**power))
+        np.testing.assert_allclose(scaled, plain, rtol=1e-12)
 
 
 # -- ratios -----------------------------------------------------------------------------------
@@ -70,73 +104,116 @@ def test_noise_of_the_anchors_row_by_row(problem):
 @settings(max_examples=100, deadline=None)
 def test_ratios_entry_by_entry(problem):
     predictions, codes, weights = problem
-    n_classes = predictions.shape[1]
-    anchors = slow_anchors(predictions)
-    power = 0.25 / max(1.0, get_inverse_temperature(predictions, codes, weights))
+    transitions = get_transitions(predictions, codes, weights)
     found = get_min_ratios(predictions, codes, weights)
-    for p in range(n_classes):
-        of_class = [i for i in anchors if predictions[i].argmax() == p]
-        for g in range(n_classes):
-            wrong, right = (
-                sum(weights[i] for i in of_class if codes[i] == code) + 0.5 for code in (g, p)
-            )
-            expected = min((wrong / right) ** power, 0.85) if of_class else 0.0
-            assert found[p, g] == pytest.approx(1.0 if g == p else expected, abs=1e-12)
+    for p, row in enumerate(transitions.tolist()):
+        for g, count in enumerate(row):
+            expected = 1.0 if g == p else min(math.cbrt(count / row[p]), 0.85)
+            assert found[p, g] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
-def test_ratios_follow_from_the_transitions(rate):
-    # Predictions that are the true probabilities of the given labels are calibrated.
-    rng = np.random.default_rng(0)
-    transition = np.array([[1.0, 0, 0], [rate, 1 - rate, 0], [rate / 4, rate / 4, 1 - rate / 2]])
-    true = np.repeat(range(3), 20_000)
-    codes = (rng.random((len(true), 1)) > transition[true].cumsum(axis=1)[:, :2]).sum(axis=1)
-    predictions = np.maximum(transition[true], 1e-4)
-    predictions /= predictions.sum(axis=1, keepdims=True)
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [(0.1, math.cbrt(1 / 9)), (0.2, math.cbrt(1 / 4)), (0.36, math.cbrt(9 / 16)), (0.4, 0.85)],
+)
+def test_ratios_follow_from_the_transitions(rate, expected):
+    # A share of the first class is labelled 1, and no label of the second is wrong.
+    predictions = np.repeat([[1 - rate, rate], [0.01, 0.99]], 20_000, axis=0)
+    codes = np.repeat([0, 1, 1], [round(20_000 * (1 - rate)), round(20_000 * rate), 20_000])
+    # Equally sure rows come in their order: the wrong labels are among the right ones.
+    codes[:20_000] = np.random.default_rng(0).permutation(codes[:20_000])
     ratios = get_min_ratios(predictions, codes, np.ones(len(codes)))
-    shares = transition / transition.diagonal()[:, None]
-    is_seen = (shares > 0) & (shares < 1)
-    np.testing.assert_allclose(
-        ratios[is_seen], np.minimum(shares[is_seen] ** 0.25, 0.85), rtol=0.03
-    )
-    assert ratios[shares == 0].max() < 0.2
-    np.testing.assert_array_equal(ratios.diagonal(), 1.0)
-
-
-def test_unsure_predictions_ask_for_more():
-    rng = np.random.default_rng(0)
-    codes = rng.integers(3, size=3000)
-    right = rng.random(3000) < 0.9
-    best = np.where(right, codes, (codes + 1) % 3)
-    sure, unsure = (np.where(np.eye(3)[best] > 0, p, (1 - p) / 2) for p in (0.9, 0.5))
-    weights = np.ones(3000)
-    difference = get_min_ratios(unsure, codes, weights) - get_min_ratios(sure, codes, weights)
-    assert (difference[~np.eye(3, dtype=bool)] > 0.05).all()
+    # Of half a row among 10 000 anchors.
+    np.testing.assert_allclose(ratios, [[1.0, expected], [math.cbrt(5e-5), 1.0]], rtol=0.03)
+    if expected in (0.5, 0.85):
+        assert ratios[0, 1] == expected
 
 
 @given(problem=predicted_labels(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=40, deadline=None)
-def test_classes_in_another_order_are_the_same_classes(problem, seed):
-    predictions, codes, weights = problem
-    # A tie for the best is broken by the order of the classes.
-    predictions = predictions + 1e-6 * np.random.default_rng(seed).random(predictions.shape)
-    order = np.random.default_rng(seed).permutation(predictions.shape[1])
-    moved = np.empty_like(predictions)
-    moved[:, order] = predictions
-    ratios, other = (
-        get_min_ratios(p, c, weights) for p, c in ((predictions, codes), (moved, order[codes]))
-    )
-    np.testing.assert_allclose(other[np.ix_(order, order)], ratios, atol=1e-4)
+def test_ratios_of_classes_in_another_order(problem, seed):
+    predictions, moved, codes, order = move_classes(*problem[:2], seed)
+    ratios = get_min_ratios(predictions, problem[1], problem[2])
+    other = get_min_ratios(moved, codes, problem[2])
+    np.testing.assert_allclose(other[np.ix_(order, order)], ratios, rtol=1e-12)
 
 
-# -- calibration ------------------------------------------------------------------------------
+# -- noise where predictions are sure ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("power, expected", [(1.0, 1.0), (0.5, 2.0), (0.25, 4.0), (3.0, 0.5)])
-def test_the_power_that_makes_the_labels_likeliest(power, expected):
-    # Labels drawn from the probabilities, of which a power is given. From 0.5 to 4.
+def slow_sure_noise(predictions, codes, weights):
+    """Class by class, the best of all bins of the surest rows, one by one."""
+    total = wrong = 0.0
+    for p, own in enumerate(sort_by_sureness(predictions)):
+        best = (math.inf, 0.0, 0.0)
+        for m in range(30, len(own) + 1):
+            counted = sum(weights[i] for i in own[:m])
+            others = sum(weights[i] for i in own[:m] if codes[i] != p)
+            share = others / counted if counted else 0.0
+            best = min(best, (share + math.sqrt(math.log(10) / (2 * m)), counted, others))
+        total, wrong = total + best[1], wrong + best[2]
+    return wrong / total if total else 0.0
+
+
+@given(problem=predicted_labels(max_rows=200))
+@settings(max_examples=100, deadline=None)
+def test_sure_noise_row_by_row(problem):
+    assert get_sure_noise(*problem) == pytest.approx(slow_sure_noise(*problem), abs=1e-12)
+
+
+@given(problem=predicted_labels(max_rows=200), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_sure_noise_of_classes_in_another_order(problem, seed):
+    predictions, moved, codes, _ = move_classes(*problem[:2], seed)
+    noise = get_sure_noise(predictions, problem[1], problem[2])
+    assert get_sure_noise(moved, codes, problem[2]) == pytest.approx(noise, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n_rows", "expected"), [(29, 0.0), (30, 1.0)])
+def test_a_class_of_few_predicted_rows_tells_nothing(n_rows, expected):
+    predictions = np.tile([0.9, 0.1], (n_rows, 1))
+    assert get_sure_noise(predictions, np.ones(n_rows, int), np.ones(n_rows)) == expected
+
+
+def test_a_class_of_few_predicted_rows_does_not_change_what_others_tell():
     rng = np.random.default_rng(0)
-    proba = rng.dirichlet(np.ones(3), 20_000)
-    codes = (rng.random((20_000, 1)) > proba.cumsum(axis=1)[:, :2]).sum(axis=1)
-    found = get_inverse_temperature(np.maximum(proba, 1e-9) ** power, codes, np.ones(20_000))
-    assert found == pytest.approx(expected, rel=0.05)
+    others, few = rng.uniform(0.6, 0.9, 100), rng.uniform(0.6, 1.0, 29)
+    predictions = np.column_stack([np.r_[others, 1 - few], np.r_[1 - others, few]])
+    codes = np.r_[rng.random(100) < 0.2, np.zeros(29)].astype(int)
+    noise = get_sure_noise(predictions[:100], codes[:100], np.ones(100))
+    assert noise > 0.1
+    assert get_sure_noise(predictions, codes, np.ones(129)) == noise
+
+
+def test_hard_rows_are_not_wrong_labels():
+    # 60 rows are known, of the other 400 nothing is.
+    sure = np.r_[np.linspace(0.99, 0.9, 60), np.linspace(0.6, 0.5, 400)]
+    codes = np.r_[np.zeros(60, int), np.arange(400) % 2]
+    assert get_sure_noise(np.column_stack([sure, 1 - sure]), codes, np.ones(460)) == 0.0
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.06, 0.2, 0.5])
+def test_labels_that_are_wrong_everywhere_are_wrong_where_rows_are_sure(rate):
+    rng = np.random.default_rng(0)
+    sure, true = rng.uniform(0.4, 1.0, 6000), rng.integers(3, size=6000)
+    predictions = np.where(np.eye(3)[true] > 0, sure[:, None], (1 - sure[:, None]) / 2)
+    codes = np.where(rng.random(6000) < rate, (true + 1) % 3, true)
+    # The best of many bins is on the lower side of the truth, by chance alone.
+    assert rate - 0.05 < get_sure_noise(predictions, codes, np.ones(6000)) < rate + 0.02
+
+
+@pytest.mark.parametrize(("n_wrong", "expected"), [(6, 0.03), (7, 0.0)])
+def test_how_much_more_rows_are_worth(n_wrong, expected):
+    # 1.073 / sqrt(m) is the bound without errors: .1073 of 100 rows, .0759 of 200.
+    sure = np.linspace(0.9, 0.6, 200)
+    codes = np.zeros(200, int)
+    codes[100 : 100 + n_wrong] = 1
+    noise = get_sure_noise(np.column_stack([sure, 1 - sure]), codes, np.ones(200))
+    assert noise == pytest.approx(expected)
+
+
+def test_rows_count_by_weight_in_the_noise():
+    predictions, codes = np.tile([0.9, 0.1], (40, 1)), np.arange(40) % 2
+    noise = get_sure_noise(predictions, codes, np.where(codes, 1.0, 3.0))
+    assert noise == pytest.approx(0.25, abs=0.01)
+    assert get_sure_noise(predictions, codes, np.where(codes, 0.0, 3.0)) == 0.0

@@ -41,7 +41,7 @@ def test_a_class_that_is_seldom_suggested_for_its_own_labels_is_not_learnt():
     # Of class 0 half are suggested for themselves, of class 1 fewer; class 2 has no rows.
     labels, suggested = [0] * 4 + [1] * 5, [0, 0, 1, 1, 1, 1, 0, 0, 0]
     (warning,) = summarize_codes(labels, suggested, [True] * 9, 3).warnings
-    assert warning.startswith("class 1: the network has not learnt it yet")
+    assert warning.startswith("class 1: it has not been learnt")
     assert "2 of its 5 rows" in warning
     assert "warmup_epochs, max_epochs" in warning
 
@@ -62,7 +62,7 @@ def test_nothing_wrong_is_two_lines():
     summary = summarize_codes(labels, labels, np.ones(12, bool), 2, 0.0)
     assert summary.noise_pairs == summary.warnings == []
     assert str(summary).splitlines() == [
-        "0.0% of 12 labels seem wrong; 12 rows are in the last coreset.",
+        "0.0% of 12 labels seem wrong; 12 rows are kept.",
         "Rows kept per class, the least share first: 0: 6 of 6, 1: 6 of 6.",
     ]
 

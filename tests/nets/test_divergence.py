@@ -45,7 +45,7 @@ def test_dataset_that_is_not_finite(cls, row, match):
     bad = torch.from_numpy(X).clone()
     bad[row, 1] = torch.nan
     with pytest.raises(FloatingPointError, match=match):
-        make(cls).fit(TensorDataset(bad, torch.from_numpy(Y)), None)
+        make(cls, iterator_train__shuffle=False).fit(TensorDataset(bad, torch.from_numpy(Y)), None)
 
 
 def test_first_batch_that_is_not_finite_warns():
@@ -56,7 +56,7 @@ def test_first_batch_that_is_not_finite_warns():
         pytest.warns(UserWarning, match="The training loss is nan in epoch 1"),
         pytest.raises(FloatingPointError),
     ):
-        make(NoisyLabelClassifier).fit(dataset)
+        make(NoisyLabelClassifier, iterator_train__shuffle=False).fit(dataset)
 
 
 @every_net

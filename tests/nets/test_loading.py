@@ -74,7 +74,9 @@ def test_batch_larger_than_all_rows():
 @pytest.mark.parametrize("name", ["sampler", "batch_sampler"])
 def test_samplers_that_draw_from_all_rows(name):
     check_sampler({name: None, "shuffle": True})
-    with pytest.raises(ValueError, match=f"iterator_train__{name} draws from all rows.*shuffle"):
+    with pytest.raises(
+        ValueError, match=f"iterator_train__{name} draws from all rows.*sample_weight"
+    ):
         check_sampler({name: [[0]]})
 
 

@@ -190,6 +190,7 @@ def test_plan_that_names_a_validation_row():
 def test_without_a_method_it_is_skorchs_classifier():
     options = {"module__hidden_sizes": (8,), "max_epochs": 5, "lr": 0.01, "verbose": 0}
     options |= {"module__in_features": 64, "module__num_classes": 10, "train_split": None}
+    options |= {"optimizer": torch.optim.Adam, "iterator_train__shuffle": False, "batch_size": 32}
     ours = NoisyLabelClassifier(MLP, random_state=0, **options).initialize()
     theirs = NeuralNetClassifier(MLP, criterion=nn.CrossEntropyLoss, **options).initialize()
     theirs.module_.load_state_dict(ours.module_.state_dict())

@@ -48,7 +48,7 @@ class RowOrder(Callback):
 
 
 def make(module=MLP, cls=CRUSTClassifier, **params):
-    defaults = {"max_epochs": 4, "lr": 0.1, "iterator_train__shuffle": True, "verbose": 0}
+    defaults = {"max_epochs": 4, "lr": 0.1, "verbose": 0}
     return cls(module, **defaults | {"random_state": 0} | params)
 
 
@@ -228,7 +228,7 @@ def test_a_module_that_draws_later_only_is_lent_the_generator_too():
             return super().forward(x) if self.n_passes > 3 else self.fc(self.hidden(x).relu())
 
     before = get_global_states()
-    make(Late, cls=NoisyLabelClassifier).fit(X, Y)
+    make(Late, cls=NoisyLabelClassifier, batch_size=128).fit(X, Y)
     assert get_global_states() == before
 
 

@@ -79,6 +79,42 @@ def test_gradients_of_the_last_layer_have_their_own_distance():
     assert outputs.metric.n_left == 3
 
 
+@pytest.mark.parametrize("params", [{}, {"iterator_valid__batch_size": 11}], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_inputs_that_are_vectors_are_returned_if_asked_for(params, dtype):
+    rows = X.astype(dtype)
+    net, dataset = make(**params), skorch.dataset.Dataset(rows, Y)
+    if dtype == np.float16:
+        net.module_.half()
+    outputs = compute_row_outputs(net, dataset, with_inputs=True)
+    np.testing.assert_array_equal(outputs.inputs, rows.astype(np.float32))
+    assert outputs.inputs.dtype == np.float32
+    assert compute_row_outputs(net, dataset).inputs is None
+
+
+class AnyInput(nn.Module):
+    """Takes vectors, images, integers, or a vector by its name."""
+
+    def __init__(self, in_features=4):
+        super().__init__()
+        self.fc = nn.Linear(in_features, 3)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1).float())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [X[:, :, None], X.reshape(-1, 1, 2, 2), (10 * X).astype(np.int64), {"x": X}],
+    ids=["sequences", "images", "integers", "dict"],
+)
+def test_other_inputs_are_not_returned(rows):
+    net = make(AnyInput, module__in_features=4)
+    outputs = compute_row_outputs(net, skorch.dataset.Dataset(rows, Y), with_inputs=True)
+    assert outputs.inputs is None
+    assert outputs.features.shape == (N, 4)
+
+
 @pytest.mark.parametrize("gradient", ["features", None])
 def test_a_named_layer_counts(gradient):
     net = make()

@@ -27,9 +27,8 @@ NOISY = make_label_noise(Y, "symmetric", 0.4, random_state=0).y
 
 
 def make(cls=CRUSTClassifier, **params):
-    defaults = {"module__hidden_sizes": (32,), "lr": 0.1, "optimizer__momentum": 0.9}
-    defaults |= {"iterator_train__shuffle": True, "verbose": 0, "random_state": 0}
-    return cls(MLP, **defaults | {"max_epochs": 8} | params)
+    defaults = {"module__hidden_sizes": (32,), "max_epochs": 8, "verbose": 0, "random_state": 0}
+    return cls(MLP, **defaults | params)
 
 
 class PickleInside(Callback):

@@ -2,6 +2,7 @@
 
 import pytest
 import skorch
+import torch
 from skorch.dataset import ValidSplit
 from skorch.tests.conftest import *  # noqa: F403  (skorch's fixtures)
 from torch import nn
@@ -17,17 +18,32 @@ class _SkorchName(type):
 
 
 class NeuralNetClassifier(CRUSTClassifier, metaclass=_SkorchName):
-    """CRUSTClassifier with skorch's name, and with skorch's two defaults that it changes."""
+    """CRUSTClassifier with skorch's name, and with skorch's defaults where it has others."""
 
     def __init__(
         self,
         module,
         *,
         criterion=nn.NLLLoss,
+        optimizer=torch.optim.SGD,
+        lr=0.01,
+        max_epochs=10,
+        batch_size=128,
+        iterator_train__shuffle=False,
         train_split=ValidSplit(5, stratified=True),  # noqa: B008  (as in skorch)
         **kwargs,
     ):
-        super().__init__(module, criterion=criterion, train_split=train_split, **kwargs)
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train__shuffle=iterator_train__shuffle,
+            train_split=train_split,
+            **kwargs,
+        )
 
 
 @pytest.fixture(autouse=True, scope="session")
