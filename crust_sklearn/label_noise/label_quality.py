@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -116,12 +117,12 @@ class LabelQuality:
             is_trusted=np.ones(len(codes), dtype=bool),
         )
 
-    def update(self, features: np.ndarray) -> LabelQuality:
+    def update(self, features: Any) -> LabelQuality:
         """Take the features of one more selection into account.
 
         Parameters
         ----------
-        features : ndarray of shape (n_rows, n_features)
+        features : ndarray or torch.Tensor of shape (n_rows, n_features)
             The last layer's inputs. At the first selection, what else tells the classes apart may
             stand beside them: see `join_features`.
 
@@ -224,13 +225,14 @@ def is_enough(predictions: np.ndarray, codes: np.ndarray, min_ratios: np.ndarray
 
 
 def predict_labels(
-    features: np.ndarray, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
+    features: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
 ) -> np.ndarray:
     """Return for each row what each label is predicted with by the other rows.
 
     Parameters
     ----------
-    features : ndarray of shape (n_rows, n_features)
+    features : ndarray or torch.Tensor of shape (n_rows, n_features)
+        A tensor is worked on where it is.
     codes : ndarray of shape (n_rows,), dtype int64
     n_classes : int
     sample_weight : ndarray of shape (n_rows,)
@@ -243,7 +245,9 @@ def predict_labels(
     """
     if features.shape[1] > MAX_FEATURES:
         draw = np.random.default_rng(0).standard_normal((features.shape[1], MAX_FEATURES))
-        features = features @ draw.astype(features.dtype)
+        is_array = isinstance(features, np.ndarray)
+        draw = draw.astype(features.dtype) if is_array else features.new_tensor(draw)
+        features = features @ draw
     is_small = len(features) * features.shape[1] ** 2 < MIN_THREADED
     with threadpool_limits(1 if is_small else None, user_api="blas"):
         found = leave_one_out_predictions(features, codes, n_classes, sample_weight)

@@ -4,6 +4,7 @@ from .augment import RandomCropFlip
 from .cnn import SmallCNN
 from .mlp import MLP
 from .resnet import ResNet, ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
+from .whitened_cnn import WhitenedCNN
 
 __all__ = [
     "MLP",
@@ -15,4 +16,5 @@ __all__ = [
     "ResNet56",
     "ResNet110",
     "SmallCNN",
+    "WhitenedCNN",
 ]

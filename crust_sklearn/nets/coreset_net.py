@@ -232,8 +232,13 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
             start = LabelQuality.start(training.codes, len(self.classes_), training.weights)
             # Inputs, unlike features, have not been trained on the labels that they judge.
             blocks = [outputs.features] + ([] if outputs.inputs is None else [outputs.inputs])
-            return start.update(join_features(blocks))
-        return quality.update(outputs.features) if self.judges_labels else quality
+            return start.update(self._place(join_features(blocks)))
+        return quality.update(self._place(outputs.features)) if self.judges_labels else quality
+
+    def _place(self, features: np.ndarray) -> Any:
+        """Return features where they are fitted: on the module's device, if it is not the CPU."""
+        on_cpu = self.device is None or torch.device(self.device).type == "cpu"
+        return features if on_cpu else torch.as_tensor(features, device=self.device)
 
     def compute_outputs(
         self,

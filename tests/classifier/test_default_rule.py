@@ -306,3 +306,16 @@ def test_trusted_rows_that_are_fewer_than_a_batch_are_one_short_batch():
     assert len(net.coreset_indices_) < 230
     sizes = [[b["train_batch_size"] for b in row["batches"]] for row in net.history]
     assert sizes == [[230], *[[size] for size in net.history[1:, "coreset_size"]]]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_labels_are_judged_on_the_modules_device(monkeypatch):
+    def record(quality, features, update=LabelQuality.update):
+        devices.append(features.device.type)
+        return update(quality, features)
+
+    devices, on_cpu = [], get_quality(make().fit(X, Y))
+    monkeypatch.setattr(LabelQuality, "update", record)
+    on_gpu = make(device="cuda").fit(X, Y)
+    assert set(devices) == {"cuda"}
+    np.testing.assert_allclose(get_quality(on_gpu).predictions, on_cpu.predictions, atol=0.05)

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 import joblib
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
@@ -34,6 +35,15 @@ def judge(features, codes, n_classes=4, sample_weight=None, n_updates=1):
     for _ in range(n_updates):
         quality = quality.update(features)
     return quality
+
+
+@pytest.mark.parametrize("n_features", [10, 600])  # 600: projected
+def test_a_tensor_gives_what_an_array_gives(n_features):
+    features = np.random.default_rng(0).normal(size=(N, n_features)).astype(np.float32)
+    features[:, :10] += H
+    found, expected = (judge(f, NOISY, n_updates=2) for f in (torch.tensor(features), features))
+    np.testing.assert_allclose(found.predictions, expected.predictions, atol=1e-4)
+    assert isinstance(found.predictions, np.ndarray)
 
 
 def refit(features, codes, weights, ridge):
