@@ -228,7 +228,8 @@ class DroppedRowsMixin(WeightAverageMixin):
             return None
         dataset = self.get_selection_dataset(training.dataset)  # type: ignore[attr-defined]
         x, _ = fetch_rows(dataset, draws.take(n_rows), training.collate_fn)
-        x = to_tensor(x, self.device)  # type: ignore[attr-defined]
+        # Where accelerate places batches, the net names no device.
+        x = to_tensor(x, next(self.module_.parameters()).device)  # type: ignore[attr-defined]
         with self.averaged(), evaluating(self), torch.no_grad():
             logits = get_logits(self.infer(x, **training.fit_params))  # type: ignore[attr-defined]
             p = self.get_probabilities(logits).float()  # type: ignore[attr-defined]
