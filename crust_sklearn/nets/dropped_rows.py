@@ -32,6 +32,8 @@ MIN_PREDICTED = 0.95
 N_RAMP = 5
 # What the moving mean of the predictions keeps of itself at a step.
 MEAN_DECAY = 0.99
+# No mean is taken to be less than this: that of a class never predicted becomes 0.
+MIN_MEAN = 1e-6
 # The state's names of that mean, and of the number of selections.
 MEAN, N_SELECTIONS = "mean_prediction", "label_quality.n_updates"
 
@@ -142,7 +144,7 @@ class DroppedDraws:
         """
         n_rows = min(n_rows, len(self.positions))
         if len(self.queue) < n_rows:
-            self.queue = self.rng.permutation(self.positions)
+            self.queue = np.r_[self.queue, self.rng.permutation(self.positions)]
         taken, self.queue = self.queue[:n_rows], self.queue[n_rows:]
         return taken
 
@@ -237,7 +239,7 @@ class DroppedRowsMixin(WeightAverageMixin):
         mean = torch.full_like(p[0], 1 / p.shape[1]) if mean is None else torch.as_tensor(mean)
         mean = MEAN_DECAY * to_device(mean, p.device) + (1 - MEAN_DECAY) * p.mean(dim=0)
         self.state_.entries[MEAN] = mean
-        aligned = p / mean
+        aligned = p / mean.clamp_min(MIN_MEAN)
         sure, codes = (aligned / aligned.sum(dim=1, keepdim=True)).max(dim=1)
         return Guesses(x, codes, sure >= MIN_PREDICTED)
 
@@ -262,8 +264,9 @@ class DroppedRowsMixin(WeightAverageMixin):
     def get_added_loss(self, y_pred: Any, rows: Tensor) -> Tensor | None:
         """Return what the dropped rows add to the loss of a training batch.
 
-        The mean over the batch of them of the cross-entropy of their other view against their
-        guessed label, where this is sure; its weight rises over the first selections.
+        The mean over the batch of them, or the sum where the criterion takes it, of the
+        cross-entropy of their other view against their guessed label, where this is sure; its
+        weight rises over the first selections.
 
         Parameters
         ----------
@@ -288,9 +291,10 @@ class DroppedRowsMixin(WeightAverageMixin):
             logits = get_logits(self.infer(other, **training.fit_params))  # type: ignore[attr-defined]
         if isinstance(self.criterion_, nn.NLLLoss):  # type: ignore[attr-defined]
             logits = logits.clamp_min(torch.finfo(logits.dtype).tiny).log()
-        losses = F.cross_entropy(logits, guesses.codes, reduction="none")
+        losses = F.cross_entropy(logits, guesses.codes, reduction="none") * guesses.is_sure
+        is_sum = getattr(self.criterion_, "reduction", "mean") == "sum"  # type: ignore[attr-defined]
         weight = min(1.0, (self.state_.get_number(N_SELECTIONS) or 0.0) / N_RAMP)
-        loss = weight * (losses * guesses.is_sure).mean()
+        loss = weight * (losses.sum() if is_sum else losses.mean())
         return loss if added is None else added + loss
 
 

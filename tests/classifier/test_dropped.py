@@ -203,11 +203,14 @@ class Traced(CRUSTClassifier):
         n_selections = len(self.coreset_history_)
         losses = F.cross_entropy(logits, codes, reduction="none")
         ramp = min(1.0, n_selections / 5)
-        return float(ramp * torch.where(best >= 0.95, losses, 0.0).sum() / len(x))
+        divisor = len(x) if self.criterion_.reduction == "mean" else 1
+        return float(ramp * torch.where(best >= 0.95, losses, 0.0).sum() / divisor)
 
 
-def test_consistency_is_as_by_hand():
-    net = make_consistent(Traced, augment=lambda x: 2 * x, max_epochs=14, reselect_every=2)
+@pytest.mark.parametrize("params", [{}, {"criterion__reduction": "sum", "lr": 0.01}])
+def test_consistency_is_as_by_hand(params):
+    params = {"max_epochs": 14, "reselect_every": 2} | params
+    net = make_consistent(Traced, augment=lambda x: 2 * x, **params)
     net.fit(IMAGES, Y)
     # Nothing before the first selection.
     n_first = net.history[0, "train_batch_count"]
@@ -227,8 +230,8 @@ def test_all_dropped_rows_are_taken_before_one_is_taken_again():
     draws = dropped_rows.DroppedDraws(np.arange(10, 17), 3, nn.Linear(1, 1), get_seed)
     taken = [draws.take(3) for _ in range(4)]
     assert [len(part) for part in taken] == [3] * 4
-    assert len(set(np.concatenate(taken[:2]).tolist())) == 6
-    assert set(draws.take(100)) == set(range(10, 17))
+    assert len(set(np.concatenate(taken)[:7].tolist())) == 7
+    assert len(draws.take(100)) == 7
     again = dropped_rows.DroppedDraws(np.arange(10, 17), 3, nn.Linear(1, 1), get_seed)
     np.testing.assert_array_equal(again.take(3), taken[0])
 
