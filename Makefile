@@ -96,6 +96,7 @@ tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 	report keel --recipe constant; \
 	report unseen; \
 	report robustness_images --recipe cnn; \
+	report options --methods plain default average pseudo-label both oracle; \
 	report ablation --against default
 
 skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier

@@ -26,6 +26,13 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
     raise ValueError(message)
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False, else raise."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name}={value!r} is neither True nor False. Give one of them.")
+
+
 def check_number(
     name: str,
     value: Any,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -9,9 +10,10 @@ from numpy.random import RandomState
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from ._validation import check_choice, check_coreset_size, check_number
+from ._validation import check_choice, check_coreset_size, check_flag, check_number
 from .gradients import GRADIENTS
 from .nets.coreset_net import LEAVE_ONE_OUT, CoresetNet
+from .nets.dropped_rows import DROPPED
 from .selector import CoresetSelector
 
 DEFAULT_SELECTOR = "smallest-norm"
@@ -74,6 +76,18 @@ class CRUSTClassifier(CoresetNet):
         same given label from all rows, or with a row of its batch; inputs and labels alike.
     mixup_alpha : float or tuple of two floats, default=1.0
         A row's share in its mixture is Beta(alpha, alpha), or Beta(a, b), distributed.
+    average_weights : bool, default=False
+        Whether selections, and the net when a call of `fit` or `partial_fit` is over, have an
+        exponential moving average of the weights [2]_: over about the last hundredth of the
+        training's steps, and over 1000 of them at most (see the notes).
+    dropped : {"ignore", "pseudo-label", "consistency"}, default="ignore"
+        What becomes of the rows that a selection leaves out. "pseudo-label": those whose suggested
+        label has a probability above 0.9 are trained on with that label. "consistency": they are
+        trained on without labels, by two views of each (see the notes), for images, say; this
+        averages the weights, too. Both need ``coreset_size="auto"`` with "leave-one-out".
+    augment : callable or None, default=None
+        For "consistency": makes another view of a batch of inputs, such as
+        ``crust_sklearn.modules.RandomCropFlip()``. It may draw from torch's generators.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, batches, coresets and mixtures, each from a stream of its own for each epoch;
         None draws the seed from torch's global generator. See `NoisyLabelClassifier`.
@@ -96,9 +110,12 @@ class CRUSTClassifier(CoresetNet):
     selector_ : CoresetSelector
         The selector of the last selection, fitted on the gradients of the training rows.
     coreset_indices_ : ndarray of shape (n_coreset,), dtype int64
-        The chosen rows of the X given to fit, ascending.
+        The chosen rows of the X given to fit, ascending: those trained on with their given label.
     coreset_weights_ : ndarray of shape (n_coreset,), dtype float64
-        Their weights in the loss, of mean one.
+        Their weights in the loss, of mean one over all rows trained on.
+    relabelled_indices_ : ndarray of shape (n_relabelled,), dtype int64
+        With ``dropped="pseudo-label"``, the rows trained on with another label, ascending: that of
+        `suggested_labels_` at the last selection.
     coreset_assignment_ : ndarray of shape (n_samples,), dtype int64
         For every row of X the position of its medoid in `coreset_indices_`; -1 if it has none: a
         row of the validation split, one of weight zero, and one that "auto" left out.
@@ -122,9 +139,10 @@ class CRUSTClassifier(CoresetNet):
     n_features_in_ : int
         Number of features, where X is 2-d.
     history : skorch.history.History
-        Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained
-        on, and `selection_dur`, the seconds that gradients and selection took, which `dur`
-        includes; `noise_rate`, where selections judge labels (None in the warm-up).
+        Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained on with
+        their label, and `selection_dur`, the seconds that gradients and selection took, which `dur`
+        includes; `noise_rate`, where selections judge labels (None in the warm-up);
+        `relabelled_size` with "pseudo-label".
     state_ : TrainingState
         What training has learnt beside the weights, as arrays by name.
 
@@ -164,6 +182,21 @@ class CRUSTClassifier(CoresetNet):
     `reselect_every` counts epochs over all calls of `partial_fit` with the same rows, labels and
     weights; with others, the next epoch after the warm-up begins with a selection.
 
+    `average_weights`: after t steps, the average keeps the share min(a, (1 + t) / (10 + t)) of
+    itself at the next one, with a = 1 - 100 / n, from 0 to 0.999. n counts the steps, on all rows,
+    of the epochs so far and of `max_epochs` more: where `partial_fit` trains in parts, a is smaller
+    in the first ones, so that average and selections may differ a little from those of one fit.
+    What the optimizer goes on with are the raw weights, which `state_` keeps with the average. The
+    average starts from the first weights. Buffers, such as the statistics of BatchNorm, are not
+    averaged. Validation scores during the training are those of the optimizer's weights.
+
+    "consistency" [3]_: beside each batch goes one of rows left out, as large, if there are as many.
+    What the averaged network says of them in eval mode, divided by its moving mean (0.99) and
+    brought to a sum of one, is a label where it is 0.95 sure; the mean cross-entropy of the
+    network's output for ``augment(x)`` against these is added to the loss, and so to `train_loss`,
+    with a weight that rises from 0.2 to 1 over five selections. Statistics of BatchNorm are those
+    of the batches alone.
+
     Safe to override besides skorch's own ``get_*`` methods: `get_selection_dataset`, where
     the dataset of the training rows augments.
 
@@ -171,6 +204,12 @@ class CRUSTClassifier(CoresetNet):
     ----------
     .. [1] Mirzasoleiman, Cao, Leskovec, "Coresets for Robust Training of Neural Networks
        against Noisy Labels", NeurIPS 2020.
+    .. [2] Polyak, Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM Journal
+       on Control and Optimization 30(4), 1992.
+    .. [3] Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and
+       Confidence", NeurIPS 2020; the teacher is that of Tarvainen, Valpola, "Mean Teachers Are
+       Better Role Models", NeurIPS 2017, the alignment that of Berthelot et al., "ReMixMatch",
+       ICLR 2020.
 
     Examples
     --------
@@ -202,6 +241,9 @@ class CRUSTClassifier(CoresetNet):
         coreset_weight: str = "uniform",
         mixup: str | None = None,
         mixup_alpha: float | tuple[float, float] = 1.0,
+        average_weights: bool = False,
+        dropped: str = "ignore",
+        augment: Callable[[Any], Any] | None = None,
         random_state: int | RandomState | None = None,
         criterion: Any = nn.CrossEntropyLoss,
         train_split: Any = None,
@@ -218,6 +260,9 @@ class CRUSTClassifier(CoresetNet):
         self.coreset_weight = coreset_weight
         self.mixup = mixup
         self.mixup_alpha = mixup_alpha
+        self.average_weights = average_weights
+        self.dropped = dropped
+        self.augment = augment
         super().__init__(
             module,
             random_state=random_state,
@@ -234,6 +279,8 @@ class CRUSTClassifier(CoresetNet):
         check_choice("group_by", self.group_by, GROUPS)
         check_choice("coreset_weight", self.coreset_weight, WEIGHTS)
         check_choice("mixup", self.mixup, MIXUPS)
+        check_choice("dropped", self.dropped, DROPPED)
+        check_flag("average_weights", self.average_weights)
         if not (isinstance(self.warmup_epochs, str) and self.warmup_epochs == "auto"):
             check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
         check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
@@ -242,3 +289,4 @@ class CRUSTClassifier(CoresetNet):
         for alpha in self.get_mixup_alpha():
             check_number("mixup_alpha", alpha, low=0, high=1e6, open_low=True)
         self.check_selector(self.gradient)
+        self.check_dropped(self.has_auto_size and self.gradient == LEAVE_ONE_OUT)

@@ -32,6 +32,7 @@ def make(cls, **params):
 @parametrize_with_checks(
     [
         make(CRUSTClassifier, warmup_epochs=3),
+        make(CRUSTClassifier, average_weights=True, dropped="pseudo-label"),
         make(NoisyLabelClassifier),
         make(ELRClassifier, lam=1.0),
         make(SmallLossClassifier, noise_rate=0.1, warmup_epochs=3),

@@ -137,10 +137,19 @@ PUBLISHED = (
     Method("cleanlab", fit_cleanlab, package="cleanlab"),
     Method("oracle", fit_plain, told=RIGHT_ROWS),
 )
+AVERAGE, RELABEL = {"average_weights": True}, {"dropped": "pseudo-label"}
+# What the default can do beside: with averaged weights, and with the rows that it leaves out.
+OPTIONS = (
+    crust("average", AVERAGE),
+    crust("average, ten times as long", AVERAGE, {"nets.weight_average.SHARE": 0.1}),
+    crust("pseudo-label", RELABEL),
+    crust("both", AVERAGE | RELABEL),
+)
 ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
 
-METHODS = {method.name: method for method in (*PUBLISHED, *ABLATION)}
+METHODS = {method.name: method for method in (*PUBLISHED, *OPTIONS, *ABLATION)}
 GROUPS = {
     "published": tuple(method.name for method in PUBLISHED),
+    "options": ("plain", "default", *(method.name for method in OPTIONS), "oracle"),
     "ablation": ("default", *CHANGES),
 }

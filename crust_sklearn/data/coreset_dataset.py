@@ -56,6 +56,9 @@ class CoresetDataset(BatchedDataset):
         The weight of each chosen item in the loss; None: one for all.
     mixtures : Mixtures or None, default=None
         What each chosen item is mixed with.
+    labels : ndarray of shape (n_items,), dtype int64, default=None
+        Of each item of the dataset, the label to give in the place of its own, or -1; None: all
+        keep theirs.
     collate_fn : callable, default=torch.utils.data.default_collate
         Makes a batch of pairs (X, y), for datasets that are read item by item.
 
@@ -79,6 +82,7 @@ class CoresetDataset(BatchedDataset):
         numbers: np.ndarray | None = None,
         weights: np.ndarray | None = None,
         mixtures: Mixtures | None = None,
+        labels: np.ndarray | None = None,
         collate_fn: Callable[[list[Any]], Any] = default_collate,
     ):
         super().__init__(dataset, collate_fn)
@@ -86,6 +90,7 @@ class CoresetDataset(BatchedDataset):
         self.numbers = numbers
         self.weights = weights
         self.mixtures = mixtures
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -94,7 +99,7 @@ class CoresetDataset(BatchedDataset):
         """Return the batch (X, y) of the given positions among the chosen items."""
         at = np.asarray(positions)
         items = self.positions[at]
-        x, y = super().__getitems__(items)
+        x, y = self._fetch(items)
         weight = torch.ones(len(at)) if self.weights is None else torch.as_tensor(self.weights[at])
         rows, weight = self._get_numbers(items), weight.to(torch.float32)
         if self.mixtures is None:
@@ -106,9 +111,16 @@ class CoresetDataset(BatchedDataset):
             partner_rows = rows[order]
         else:
             partners = self.mixtures.partners[at]
-            partner_x, partner_y = super().__getitems__(partners)
+            partner_x, partner_y = self._fetch(partners)
             partner_rows = self._get_numbers(partners)
         return MixedBatch(x, rows, weight, partner_x, partner_y, partner_rows, share), y
+
+    def _fetch(self, items: Any) -> tuple[Any, Any]:
+        x, y = super().__getitems__(items)
+        if self.labels is not None:
+            given, labels = torch.as_tensor(y), torch.as_tensor(self.labels[items])
+            y = torch.where(labels >= 0, labels, given.to(labels.device)).to(given)
+        return x, y
 
     def _get_numbers(self, items: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(items if self.numbers is None else self.numbers[items])

@@ -203,7 +203,8 @@ class LabelQuality:
     def posterior(self) -> LabelPosterior:
         """What the predictions say of the given labels."""
         if self.n_updates == 0:
-            return LabelPosterior(np.ones(len(self.codes)), self.codes)
+            n_rows = len(self.codes)
+            return LabelPosterior(np.ones(n_rows), self.codes, np.zeros(n_rows))
         return get_label_posterior(self.predictions, self.codes, self.weights)
 
 

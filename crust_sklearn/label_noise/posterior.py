@@ -28,10 +28,13 @@ class LabelPosterior(NamedTuple):
     suggested : ndarray of shape (n_rows,), dtype int64
         The label to take: of labels that are probably wrong, the most probable other one; else the
         given one.
+    best_other : ndarray of shape (n_rows,), dtype float64
+        The probability of the most probable other label.
     """
 
     right: np.ndarray
     suggested: np.ndarray
+    best_other: np.ndarray
 
 
 def get_label_posterior(
@@ -87,15 +90,17 @@ def get_label_posterior(
     transitions = get_transitions(calibrated, *of_fitted[1:])
     transitions /= transitions.sum(axis=1, keepdims=True)
     scale, biases = _calibrate(*of_fitted, transitions)
-    right, suggested = np.empty(len(codes)), codes.copy()
+    right, suggested, best_other = np.empty(len(codes)), codes.copy(), np.empty(len(codes))
     for part in gen_batches(len(codes), max(1, FITTED_SIZE // n_classes)):
         at, own = np.arange(len(codes[part])), codes[part]
         joint = softmax(scale * predictions[part] + biases, axis=1) * transitions.T[own]
-        right[part] = joint[at, own] / np.maximum(joint.sum(axis=1), np.finfo(np.float64).tiny)
+        total = np.maximum(joint.sum(axis=1), np.finfo(np.float64).tiny)
+        right[part] = joint[at, own] / total
         joint[at, own] = -1.0
+        best_other[part] = joint.max(axis=1) / total
         is_wrong = right[part] < 0.5
         suggested[part][is_wrong] = joint.argmax(axis=1)[is_wrong]
-    return LabelPosterior(right, suggested)
+    return LabelPosterior(right, suggested, best_other)
 
 
 def _spread(weights: np.ndarray, n_classes: int) -> np.ndarray:

@@ -175,14 +175,40 @@ def check_row_losses(losses: Any, n_examples: int) -> torch.Tensor:
     )
 
 
-def check_plan(plan: Any) -> EpochPlan | None:
-    """Refuse what is no plan."""
-    if plan is None or isinstance(plan, EpochPlan):
-        return plan
-    raise TypeError(
-        f"plan_epoch returns a {type(plan).__name__}. Return an EpochPlan(rows), or None for all "
-        "training rows."
-    )
+def check_plan(plan: Any, net: Any) -> EpochPlan | None:
+    """Refuse what is no plan, and labels of a plan that are none.
+
+    Parameters
+    ----------
+    plan : object
+    net : NoisyLabelClassifier
+
+    Returns
+    -------
+    plan : EpochPlan or None
+    """
+    if plan is None:
+        return None
+    if not isinstance(plan, EpochPlan):
+        raise TypeError(
+            f"plan_epoch returns a {type(plan).__name__}. Return an EpochPlan(rows), or None for "
+            "all training rows."
+        )
+    labels = plan.labels
+    if labels is not None:
+        is_good = isinstance(labels, np.ndarray) and labels.dtype.kind in "iu"
+        n_classes = len(net.classes_)
+        if not is_good or labels.shape != (len(plan.rows),) or not _is_in(labels, n_classes):
+            raise ValueError(
+                f"plan_epoch has to give labels as an array of {len(plan.rows)} integers, one for "
+                f"each of its rows: columns from 0 to {n_classes - 1}, or -1 for a row that keeps "
+                f"its label; got {labels!r}."
+            )
+    return plan
+
+
+def _is_in(labels: np.ndarray, n_classes: int) -> bool:
+    return bool(((labels >= -1) & (labels < n_classes)).all())
 
 
 def check_readable(codes: np.ndarray | None) -> None:

@@ -14,6 +14,7 @@ from ..labels import LabelCodec
 from ..selector import share_budget
 from . import loading
 from .checks import check_mixing, check_readable
+from .dropped_rows import PSEUDO_LABEL, DroppedRowsMixin, add_relabelled
 from .epoch_plan import EpochPlan
 from .judged_labels import describe_labels, summarize_net
 from .noisy_label_classifier import NoisyLabelClassifier
@@ -26,7 +27,7 @@ LEAVE_ONE_OUT = "leave-one-out"
 WARMUP_EPOCHS = 4
 
 
-class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
+class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier):
     """What `CRUSTClassifier` does in training; the parameters and their checks are its own."""
 
     warmup_epochs: int | str
@@ -164,6 +165,9 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
             plan = self.select(epoch)
         if self.judges_labels:
             self.history.record("noise_rate", self.state_.get_number("noise_rate"))
+        if self.dropped == PSEUDO_LABEL:
+            n_rows = 0 if plan is None else len(plan.relabelled_rows)
+            self.history.record("relabelled_size", n_rows)
         return plan
 
     @property
@@ -188,9 +192,10 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         assert training is not None and training.codes is not None
         dataset = self.get_selection_dataset(training.dataset)
         quality = self.state_.load("label_quality", LabelQuality)
-        outputs = self.compute_outputs(
-            dataset, training.rows, with_inputs=quality is None, **training.fit_params
-        )
+        with self.averaged():
+            outputs = self.compute_outputs(
+                dataset, training.rows, with_inputs=quality is None, **training.fit_params
+            )
         quality = self.judge_labels(quality, outputs)
         selection = select_rows(
             self.make_selector(self.get_seed("coreset", epoch)),
@@ -210,7 +215,8 @@ class CoresetNet(SelectorParameterMixin, NoisyLabelClassifier):
         mixing = None
         if self.mixup is not None:
             mixing = make_mixing(self.mixup, self.get_mixup_alpha(), training, clusters)
-        return EpochPlan(training.rows[selection.positions], selection.weights, mixing)
+        plan = EpochPlan(training.rows[selection.positions], selection.weights, mixing)
+        return add_relabelled(plan, training, quality) if self.dropped == PSEUDO_LABEL else plan
 
     def judge_labels(self, quality: LabelQuality | None, outputs: RowOutputs) -> LabelQuality:
         """Return what the rows of a selection say of each other's labels.

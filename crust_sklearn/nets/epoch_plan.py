@@ -26,18 +26,62 @@ class EpochPlan:
         meaning. None: the `sample_weight` given to fit.
     mixing : Mixing or None, default=None
         How rows are mixed with others; its pools are of all rows of X.
+    labels : ndarray of shape (n_chosen,), dtype int64, or None, default=None
+        The labels to train on, as columns, in the place of the given ones; -1 for a row that keeps
+        its own. None: all do.
 
     Examples
     --------
     >>> import numpy as np
     >>> from crust_sklearn.nets import EpochPlan
-    >>> EpochPlan(np.array([3, 1])).rows
-    array([3, 1])
+    >>> plan = EpochPlan(np.array([3, 1, 7]), labels=np.array([-1, -1, 0]))
+    >>> plan.given_rows, plan.relabelled_rows
+    (array([3, 1]), array([7]))
     """
 
     rows: np.ndarray
     weights: np.ndarray | None = None
     mixing: Mixing | None = None
+    labels: np.ndarray | None = None
+
+    @property
+    def is_relabelled(self) -> np.ndarray:
+        """Which of the rows are trained on with another label than their own."""
+        return np.zeros(len(self.rows), bool) if self.labels is None else self.labels >= 0
+
+    @property
+    def given_rows(self) -> np.ndarray:
+        """The rows that are trained on with their given label."""
+        return np.asarray(self.rows)[~self.is_relabelled]
+
+    @property
+    def relabelled_rows(self) -> np.ndarray:
+        """The rows that are trained on with another label."""
+        return np.asarray(self.rows)[self.is_relabelled]
+
+    def describe(self, weights: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the fitted attributes that tell about the plan.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_chosen,) or None
+            What each row counts in the loss.
+
+        Returns
+        -------
+        attributes : dict of str to ndarray
+            `coreset_indices_`, ascending, and `coreset_weights_`; where rows can have other labels
+            than their own, `relabelled_indices_`.
+        """
+        order = np.argsort(self.rows)
+        order = order[~self.is_relabelled[order]]
+        found = {
+            "coreset_indices_": np.asarray(self.rows, np.int64)[order],
+            "coreset_weights_": np.ones(len(order)) if weights is None else weights[order],
+        }
+        if self.labels is not None:
+            found["relabelled_indices_"] = np.sort(self.relabelled_rows).astype(np.int64)
+        return found
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the plan as arrays by name.
@@ -46,7 +90,7 @@ class EpochPlan:
         -------
         state : dict of str to ndarray
         """
-        state = {"rows": self.rows, "weights": self.weights}
+        state = {"rows": self.rows, "weights": self.weights, "labels": self.labels}
         if self.mixing is not None:
             state |= {"alpha": np.asarray(self.mixing.alpha), "pools": self.mixing.pools}
         return {name: np.asarray(array) for name, array in state.items() if array is not None}
@@ -67,4 +111,4 @@ class EpochPlan:
         if "alpha" in state:
             first, second = state["alpha"].tolist()
             mixing = Mixing((first, second), state.get("pools"))
-        return cls(state["rows"], state.get("weights"), mixing)
+        return cls(state["rows"], state.get("weights"), mixing, state.get("labels"))

@@ -28,9 +28,10 @@ class NoisyLabelClassifier(RowLossNet):
     """Base of classifiers that train a torch module on noisy labels: the loop, without a method.
 
     A :class:`skorch.NeuralNetClassifier` in which every training batch carries the numbers of its
-    rows in the X given to fit. A method fills in what it needs of two steps: `plan_epoch` says
-    which rows the coming epoch trains on, with what weights and mixtures; `get_losses` gives one
-    loss for each example. As it is, it trains on all rows by the criterion.
+    rows in the X given to fit. A method fills in what it needs of three steps: `plan_epoch` says
+    which rows the coming epoch trains on, with what weights, mixtures and labels; `get_losses`
+    gives one loss for each example; `get_added_loss` what comes on top for a batch. As it is, it
+    trains on all rows by the criterion.
 
     Parameters
     ----------
@@ -63,18 +64,21 @@ class NoisyLabelClassifier(RowLossNet):
     Attributes
     ----------
     coreset_indices_ : ndarray of shape (n_coreset,), dtype int64
-        The rows of the last plan, ascending; not there as long as all rows are trained on.
+        The rows of the last plan that keep their label, ascending; not there as long as all rows
+        are trained on.
     coreset_weights_ : ndarray of shape (n_coreset,), dtype float64
         Their weights in the loss, of mean one.
+    relabelled_indices_ : ndarray of shape (n_relabelled,), dtype int64
+        The rows of the last plan that it gives other labels, where it gives any.
     coreset_history_ : CoresetHistory
-        The rows of each new plan.
+        The rows of each new plan that keep their label.
     classes_ : ndarray of shape (n_classes,)
         The class labels.
     n_features_in_ : int
         Number of features, where X is 2-d.
     history : skorch.history.History
-        Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained
-        on, and `selection_dur`, the seconds that `plan_epoch` took, which `dur` includes.
+        Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained on with
+        their label, and `selection_dur`, the seconds that `plan_epoch` took, which `dur` includes.
     state_ : TrainingState
         What training has learnt beside the weights, as arrays by name.
 
@@ -161,11 +165,7 @@ class NoisyLabelClassifier(RowLossNet):
         if plan is None:
             return found
         assert self.training_ is not None
-        order, weights = np.argsort(plan.rows), self.training_.get_weights(plan)
-        return found | {
-            "coreset_indices_": np.asarray(plan.rows, np.int64)[order],
-            "coreset_weights_": np.ones(len(order)) if weights is None else weights[order],
-        }
+        return found | plan.describe(self.training_.get_weights(plan))
 
     def get_row_state(self, name: str, n_columns: int) -> Tensor:
         """Return numbers that a method keeps for each row of X, zeros at first.
@@ -440,14 +440,14 @@ class NoisyLabelClassifier(RowLossNet):
             self.training_.fit_params = fit_params
             old = self.state_.plan
             with restoring(self, lambda: self.state_.plan is not old):
-                plan = checks.check_plan(self.plan_epoch(epoch))
+                plan = checks.check_plan(self.plan_epoch(epoch), self)
                 if plan is not None:
                     iterator = self._get_planned_iterator(plan, epoch)
                 elif old is not None:
                     self.state_.plan = None
                     self._publish()
             self.state_.epoch = epoch
-            n_rows = len(self.training_.rows if plan is None else plan.rows)
+            n_rows = len(self.training_.rows if plan is None else plan.given_rows)
             self.history.record("coreset_size", n_rows)
             self.history.record("selection_dur", time.perf_counter() - start)
             self.training_.generator.manual_seed(self.get_seed("batches", epoch))
@@ -464,7 +464,7 @@ class NoisyLabelClassifier(RowLossNet):
             iterator = self.get_iterator(training.make_planned(plan, rng), training=True)
             training.planned_iterator, self.state_.plan = iterator, plan
         if is_new:
-            self.state_.coreset_history.add(epoch, plan.rows, training.n_rows)
+            self.state_.coreset_history.add(epoch, plan.given_rows, training.n_rows)
             self._publish()
         return training.planned_iterator
 

@@ -185,6 +185,8 @@ class RowLossNet(LabelledNet):
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Return the loss of a batch: of a training batch, the weighted mean of `get_losses`.
 
+        And what `get_added_loss` returns for it.
+
         Parameters
         ----------
         y_pred : tensor of shape (batch_size, n_classes)
@@ -197,8 +199,32 @@ class RowLossNet(LabelledNet):
         loss : tensor of shape ()
         """
         batch = self.training_.batch if training and self.training_ is not None else None
-        if batch is None or (_is_unweighted(batch) and not self.has_own_get_losses):
+        if batch is None:
             return super().get_loss(get_logits(y_pred), y_true, X=X, training=training)
+        if _is_unweighted(batch) and not self.has_own_get_losses:
+            loss = super().get_loss(get_logits(y_pred), y_true, X=X, training=training)
+        else:
+            loss = self._get_weighted_loss(batch, y_pred, y_true)
+        added = self.get_added_loss(y_pred, batch.rows)
+        return loss if added is None else loss + added
+
+    def get_added_loss(self, y_pred: Any, rows: Tensor) -> Tensor | None:
+        """Return what is added to the loss of a training batch; None, as here, for nothing.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (batch_size, n_classes), or tuple of which it is the first
+            What the module returns for the batch.
+        rows : tensor of shape (batch_size,), dtype int64
+            The examples' numbers in the X given to fit.
+
+        Returns
+        -------
+        loss : tensor of shape (), or None
+        """
+        return None
+
+    def _get_weighted_loss(self, batch: RowBatch | MixedBatch, y_pred: Any, y_true: Any) -> Tensor:
         loss, norm = self._get_weighed(y_pred, y_true, batch.rows)
         if isinstance(batch, MixedBatch):
             share = to_device(batch.share, loss.device)

@@ -187,8 +187,17 @@ class Training:
             numbers=self.rows,
             weights=self.get_weights(plan),
             mixtures=mixtures,
+            labels=self._spread_labels(plan, positions),
             collate_fn=self.collate_fn,
         )
+
+    def _spread_labels(self, plan: EpochPlan, positions: np.ndarray) -> np.ndarray | None:
+        """Return the labels of a plan as those of all training rows, -1 for their own."""
+        if plan.labels is None:
+            return None
+        labels = np.full(len(self.rows), -1, np.int64)
+        labels[positions] = plan.labels
+        return labels
 
     def get_weights(self, plan: EpochPlan) -> np.ndarray | None:
         """Return what the rows of a plan count in the loss, of mean one; None: one for all."""

@@ -14,6 +14,7 @@ N = 120
 X, Y = make_blobs(N, n_features=4, centers=3, cluster_std=1.5, random_state=0)
 X = X.astype(np.float32)
 NAMES = np.array(["ham", "spam", "zebra"])[Y]
+AUTO = {"gradient": "leave-one-out", "coreset_size": "auto"}
 
 
 def make(cls=CRUSTClassifier, **params):
@@ -31,9 +32,12 @@ class Accelerated(AccelerateMixin, CRUSTClassifier):
     [
         {"mixup": "class", "coreset_weight": "cluster"},
         {"mixup": None, "coreset_weight": "cluster"},
-        {"gradient": "leave-one-out", "coreset_size": "auto"},
+        AUTO,
+        AUTO | {"average_weights": True, "max_epochs": 20},
+        AUTO | {"dropped": "pseudo-label", "mixup": None},
+        AUTO | {"dropped": "consistency", "augment": lambda x: 2 * x, "max_epochs": 20},
     ],
-    ids=["mixup", "cluster weights", "auto"],
+    ids=["mixup", "cluster weights", "auto", "average", "pseudo-label", "consistency"],
 )
 def test_accelerate(params):
     params["iterator_train__shuffle"] = True
