@@ -95,7 +95,7 @@ tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 	report robustness --recipe constant --figure docs/_static/robustness.png; \
 	report keel --recipe constant; \
 	report unseen; \
-	report robustness_images --recipe cnn; \
+	report images; \
 	report options --methods plain default average pseudo-label both oracle; \
 	report ablation --against default
 

@@ -52,8 +52,9 @@ class CRUSTClassifier(CoresetNet):
         selector's own.
     warmup_epochs : int or "auto", default="auto"
         Epochs on all rows before the first selection. "auto": 1, where the inputs are vectors of
-        real numbers, which judge labels beside the features; else, as for images, 4, or a third of
-        the epochs of the call if that is less (and at least 1).
+        floating-point numbers, or arrays of at most 512 of them, which judge labels beside the
+        features; else, as for larger images, or integers, which may be tokens, 4, or a third of the
+        epochs of the call if that is less (and at least 1).
     reselect_every : int, default=3
         Epochs from one selection to the next.
     gradient : {"leave-one-out", "logits", "features", "last-layer"}, default="leave-one-out"
@@ -281,7 +282,13 @@ class CRUSTClassifier(CoresetNet):
         check_choice("mixup", self.mixup, MIXUPS)
         check_choice("dropped", self.dropped, DROPPED)
         check_flag("average_weights", self.average_weights)
-        if not (isinstance(self.warmup_epochs, str) and self.warmup_epochs == "auto"):
+        if isinstance(self.warmup_epochs, str) or self.warmup_epochs is None:
+            if self.warmup_epochs != "auto":
+                raise ValueError(
+                    f"warmup_epochs={self.warmup_epochs!r} is not valid. Give an integer of at "
+                    "least 0, or 'auto'."
+                )
+        else:
             check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
         check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
         if self.coreset_size is not None:

@@ -34,11 +34,10 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
     Attributes
     ----------
     label_quality_ : ndarray of shape (n_samples,), dtype float64
-        How well each given label agrees with the other rows, in [0, 1]; below 0.5, it is probably
-        wrong.
+        The probability that each given label is right, by what the other rows say; below 0.5, it is
+        probably wrong.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The label that agrees best with the other rows where the given one is probably wrong, and
-        the given one elsewhere.
+        The most probable other label where the given one is probably wrong; else the given one.
     given_labels_ : ndarray of shape (n_samples,)
         The labels given to fit.
     noise_rate_ : float

@@ -44,7 +44,7 @@ class JudgedLabels(NamedTuple):
     given_label : ndarray of shape (n_samples,)
         The labels that were given to fit.
     suggested_label : ndarray of shape (n_samples,)
-        The labels that fit best; the given one where none does better.
+        The most probable other label where the given one is probably wrong; else the given one.
     score : ndarray of shape (n_samples,), dtype float64
         Their `label_quality_`; NaN for rows that were not judged.
     is_issue : ndarray of shape (n_samples,), dtype bool
@@ -87,7 +87,7 @@ def find_label_issues(
     Returns
     -------
     issues : pandas.DataFrame, LabelIssues or JudgedLabels
-        The rows in which another label fits better than the given one. A DataFrame has the columns
+        The rows whose given label is probably wrong. A DataFrame has the columns
         "given_label", "suggested_label" and "score", and the rows' names as its index; without, it
         is a LabelIssues. With `all_rows`, there is a further column "is_issue", and without
         DataFrame it is a JudgedLabels.

@@ -199,10 +199,10 @@ def test_continued_by_partial_fit_and_warm_start():
 
 def test_reset_by_fit_and_initialize():
     net = make().fit(X, Y)
-    net.fit(X[:60], Y[:60])
+    net.fit(X[:29], Y[:29])
     # So few rows tell of no wrong label: all are kept for good.
     assert net.coreset_history_.epochs.tolist() == [1]
-    assert net.coreset_history_.n_rows.tolist() == [60]
+    assert net.coreset_history_.n_rows.tolist() == [29]
     net.initialize()
     assert not hasattr(net, "coreset_history_")
 

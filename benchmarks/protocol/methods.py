@@ -105,7 +105,8 @@ def fit_averaged(rows, options):
 
 
 def fit_generalized(rows, options):
-    options = options | {"criterion": GeneralizedCrossEntropyLoss}
+    options = {name: v for name, v in options.items() if not name.startswith("criterion__")}
+    options["criterion"] = GeneralizedCrossEntropyLoss
     return fit_net(NoisyLabelClassifier(**options, random_state=rows.seed), rows)
 
 

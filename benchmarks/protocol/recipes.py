@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from skorch.callbacks import LRScheduler
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
+from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR
 
-from crust_sklearn.modules import MLP, SmallCNN
+from crust_sklearn.modules import MLP, RandomCropFlip, WhitenedCNN
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -41,6 +41,14 @@ class DeepMLP(nn.Module):
         return self.fc(self.hidden(X))
 
 
+class AugmentedCNN(nn.Sequential):
+    """A convolutional network, on images shifted and mirrored at random."""
+
+    def __init__(self, num_classes, in_channels):
+        net = WhitenedCNN(num_classes, in_channels, mixed_precision=True)
+        super().__init__(RandomCropFlip(padding=2), net)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """`options` are skorch's parameters, beside those that all recipes share."""
@@ -68,6 +76,8 @@ def schedule(policy, **options):
     return [("schedule", LRScheduler(policy=policy, **options))]
 
 
+N_CNN = 22  # epochs
+
 make_steps = partial(schedule, MultiStepLR, milestones=[30, 45], gamma=0.1)
 
 RECIPES = {
@@ -84,11 +94,23 @@ RECIPES = {
             "cnn",
             SGD
             | {
-                "module": SmallCNN,
+                "module": AugmentedCNN,
                 "batch_size": 128,
-                "max_epochs": 24,
+                "max_epochs": N_CNN,
+                "lr": 0.12,
+                "optimizer__nesterov": True,
                 "optimizer__weight_decay": 5e-4,
-                "callbacks": schedule(CosineAnnealingLR, T_max=24),
+                "criterion__label_smoothing": 0.1,
+                # By epochs, as those over a coreset have fewer steps.
+                "callbacks": schedule(
+                    OneCycleLR,
+                    max_lr=0.12,
+                    total_steps=N_CNN + 1,
+                    pct_start=0.3,
+                    div_factor=4,
+                    final_div_factor=100,
+                    cycle_momentum=False,
+                ),
             },
             is_for_images=True,
         ),

@@ -13,7 +13,7 @@ from numpy.random import RandomState
 from sklearn.model_selection import train_test_split
 
 MAX_ROWS = 5_000
-N_IMAGES = 8_000
+N_IMAGES = 20_000
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np
     count for which the upper bound of the share of other labels, ``a_m + sqrt(log(10) / (2 m))``,
     is least (Hoeffding's, of risk 0.1). Where right labels are hard to predict, these rows are few
     and still agree with their labels; where labels are wrong, they are as often wrong here as
-    elsewhere. Classes of which fewer than 30 rows are predicted tell nothing.
+    elsewhere. Classes of which fewer than 30 rows are predicted count as one.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np
     Returns
     -------
     noise : float
-        By weight; 0 if no class has enough rows.
+        By weight; 0 if there are fewer than 30 rows.
 
     Examples
     --------
@@ -157,15 +157,18 @@ def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np
     0.5
     """
     order, sizes = _sort_by_sureness(predictions)
+    is_small = np.repeat(sizes < MIN_ROWS, sizes)
+    groups = np.split(order[~is_small], np.cumsum(sizes[sizes >= MIN_ROWS])[:-1])
+    few = order[is_small]
+    groups.append(few[np.argsort(-predictions[few].max(axis=1), kind="stable")])
     total = wrong = 0.0
-    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
-        if size < MIN_ROWS:
+    for rows in groups:
+        if len(rows) < MIN_ROWS:
             continue
-        rows = order[end - size : end]
         weights = sample_weight[rows]
         counted = np.cumsum(weights)
         others = np.cumsum(weights * (predictions[rows].argmax(axis=1) != codes[rows]))
-        n_rows = np.arange(1, size + 1)
+        n_rows = np.arange(1, len(rows) + 1)
         share = others / np.maximum(counted, np.finfo(np.float64).tiny)
         bounds = share + np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
         last = MIN_ROWS - 1 + bounds[MIN_ROWS - 1 :].argmin()

@@ -47,7 +47,8 @@ def get_label_posterior(
     classes' frequencies are, make the given labels likeliest, as in forward correction [1]_:
     predictions of a rare class are not taken for wrong because they are small. `T` is read off the
     surer half of the rows of each predicted class, by predictions calibrated in the same way with
-    ``T = 1``. By Bayes, a label is right with probability ``P(g) T[g, g] / sum_k P(k) T[k, g]``.
+    ``T = 1``; a class that gets another label more often than its own counts as if it kept its own.
+    By Bayes, a label is right with probability ``P(g) T[g, g] / sum_k P(k) T[k, g]``.
 
     Parameters
     ----------
@@ -89,6 +90,9 @@ def get_label_posterior(
     calibrated = softmax(scale * of_fitted[0] + biases, axis=1)
     transitions = get_transitions(calibrated, *of_fitted[1:])
     transitions /= transitions.sum(axis=1, keepdims=True)
+    # Where most labels are others than the predicted class, it is the prediction that is wrong.
+    knows_nothing = transitions.diagonal() < transitions.max(axis=1)
+    transitions[knows_nothing] = np.eye(n_classes)[knows_nothing]
     scale, biases = _calibrate(*of_fitted, transitions)
     right, suggested, best_other = np.empty(len(codes)), codes.copy(), np.empty(len(codes))
     for part in gen_batches(len(codes), max(1, FITTED_SIZE // n_classes)):

@@ -64,12 +64,12 @@ def _block(in_channels: int, out_channels: int) -> list[nn.Module]:
 
 
 class WhitenedCNN(nn.Module):
-    """Convolutional network that is accurate after ten epochs, on a CPU.
+    """Convolutional network that learns small images within minutes on a CPU.
 
     The first layer whitens 2x2 patches, by the images of the first training batch [1]_, so that
-    the next ones need not learn to. Three blocks of two 3x3 convolutions with batch normalization
-    and ReLU follow, each halving the image, and the maximum over its places goes into one linear
-    layer. Made for images of about 32x32 pixels.
+    the next ones need not learn to. Blocks of two 3x3 convolutions with batch normalization and
+    ReLU follow, each halving the image, and the maximum over its places goes into one linear layer.
+    Made for images of about 32x32 pixels.
 
     Parameters
     ----------
@@ -103,6 +103,11 @@ class WhitenedCNN(nn.Module):
     --------
     SmallCNN : Smaller, and for smaller images.
     ResNet32 : The network of the CRUST paper, made for a GPU.
+
+    Notes
+    -----
+    On 20 000 standardized images of CIFAR-10, shifted by up to two pixels and mirrored, 22 epochs
+    of SGD by a one-cycle schedule reach 83 % (the recipe "cnn" of ``python -m benchmarks``).
 
     References
     ----------

@@ -67,8 +67,10 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         """
         if isinstance(self.warmup_epochs, Integral):
             return int(self.warmup_epochs)
-        training = self.training_
-        most = min(WARMUP_EPOCHS, max(1, self.max_epochs // 3))
+        training, n_epochs = self.training_, self.max_epochs
+        if training is not None:
+            n_epochs = training.count_epochs(n_epochs)
+        most = min(WARMUP_EPOCHS, max(1, n_epochs // 3))
         if training is None:
             return most
         if "has_vectors" not in training.kept:
@@ -92,9 +94,10 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         self.check_parameters()
         goes_on = self.warm_start and self.initialized_
         epochs = self.max_epochs + (len(self.history) if goes_on else 0)
-        if isinstance(self.warmup_epochs, Integral) and 0 < epochs <= self.warmup_epochs:
+        least = int(self.warmup_epochs) if isinstance(self.warmup_epochs, Integral) else 1
+        if 0 < epochs <= least:
             warnings.warn(
-                f"warmup_epochs={self.warmup_epochs} is not less than the {epochs} epochs "
+                f"warmup_epochs={self.warmup_epochs!r} is not less than the {epochs} epochs "
                 "of training: no coreset will ever be used. Raise max_epochs, or lower "
                 "warmup_epochs.",
                 UserWarning,
@@ -128,7 +131,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         training = self.training_
         assert training is not None
         warmup = self.get_warmup_epochs()
-        if len(self.history) + self.max_epochs <= warmup:
+        if len(self.history) + training.count_epochs(self.max_epochs) <= warmup:
             return
         check_readable(training.codes)
         is_candidate = np.s_[:] if training.weights is None else training.weights > 0
@@ -141,9 +144,10 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         few = training.rows[: min(2, len(training.rows))]
         head = torch.utils.data.Subset(training.dataset, range(len(few)))
         self.compute_outputs(head, few, **training.fit_params)
+        x, y = training.fetch(np.arange(len(few)))
         if self.mixup is not None:
-            x, y = training.fetch(np.arange(len(few)))
             check_mixing(self, x, y)
+        self.check_augment(x)
 
     # -- the method -----------------------------------------------------------------------
 
@@ -161,11 +165,14 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         """
         since, plan = epoch - self.get_warmup_epochs(), self.state_.plan
         is_due = since >= 0 and (plan is None or since % self.reselect_every == 0)
+        # `dropped` may be set anew between calls.
+        relabels = self.dropped == PSEUDO_LABEL
+        is_due |= plan is not None and (plan.labels is not None) != relabels
         if is_due and (plan is None or not self.keeps_all_rows):
             plan = self.select(epoch)
         if self.judges_labels:
             self.history.record("noise_rate", self.state_.get_number("noise_rate"))
-        if self.dropped == PSEUDO_LABEL:
+        if relabels:
             n_rows = 0 if plan is None else len(plan.relabelled_rows)
             self.history.record("relabelled_size", n_rows)
         return plan

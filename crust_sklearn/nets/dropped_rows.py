@@ -18,7 +18,7 @@ from ..label_noise import LabelQuality
 from .epoch_plan import EpochPlan
 from .evaluation import evaluating
 from .loading import has_batch_norm
-from .seeding import ModuleDraws
+from .seeding import ModuleDraws, OwnDraws
 from .training import Training
 from .weight_average import WeightAverageMixin
 
@@ -190,6 +190,34 @@ class DroppedRowsMixin(WeightAverageMixin):
                 "dropped='consistency' compares two views of a row, and augment=None makes none. "
                 "Give augment, a callable on a batch of inputs, such as "
                 "crust_sklearn.modules.RandomCropFlip()."
+            )
+
+    def check_augment(self, x: Any) -> None:
+        """Refuse what does not make another view of rows, before the first batch.
+
+        Parameters
+        ----------
+        x : input data
+            The first rows.
+        """
+        augment, training = self.augment, self.training_
+        if self.dropped != CONSISTENCY or augment is None or training is None:
+            return
+        x = to_tensor(x, next(self.module_.parameters()).device)  # type: ignore[attr-defined]
+        seed = self.get_seed("augment", 0)  # type: ignore[attr-defined]
+        try:
+            with OwnDraws(seed), evaluating(self), torch.no_grad():
+                other = self.infer(augment(x), **training.fit_params)  # type: ignore[attr-defined]
+            n_rows = len(get_logits(other))
+        except Exception as error:
+            raise ValueError(
+                f"augment={augment!r} makes of the first rows what the module does not take "
+                f"({error}). It is given a batch of inputs and has to return another one."
+            ) from error
+        if n_rows != len(training.rows[:2]):
+            raise ValueError(
+                f"augment={augment!r} makes {n_rows} rows of {len(training.rows[:2])}. It has to "
+                "return one for each."
             )
 
     def on_batch_begin(

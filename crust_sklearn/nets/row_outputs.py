@@ -11,8 +11,12 @@ from skorch.utils import to_tensor
 
 from ..data import CoresetDataset
 from ..gradients import GradientProxy, get_logits
+from ..label_noise.label_quality import MAX_FEATURES
 from .divergence import explain_gradients
 from .evaluation import evaluating
+
+# More numbers than this, a gigabyte, are not kept for the sake of judging labels.
+MAX_INPUTS = 2**28
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class RowOutputs:
     metric : OuterProductDistance or None
         What the proxies are to be compared by; None for "euclidean".
     inputs : ndarray of shape (n_rows, n_inputs), dtype float32, or None
-        What the module is given, if it was asked for and is a vector of real numbers for each row.
+        What the module is given, if it was asked for, and if it is finite, a vector of
+        floating-point numbers for each row (see `is_vectors`), and less than a gigabyte.
     """
 
     predicted: np.ndarray
@@ -106,20 +111,37 @@ def compute_row_outputs(
             if found.rows is not None:
                 parts["gradients"] = found.rows
             if with_inputs and is_vectors(batch.x):
-                parts["inputs"] = batch.x.float()
+                parts["inputs"] = batch.x.float().flatten(1)
+                with_inputs = _fits(parts["inputs"], columns.get("inputs"), n_rows)
+            if not with_inputs:
+                parts.pop("inputs", None)
+                columns.pop("inputs", None)
             for name, part in parts.items():
                 if name not in columns:
                     columns[name] = part.new_empty((n_rows, *part.shape[1:]))
                 columns[name][batch.rows.to(part.device)] = part
     if not columns["gradients" if "gradients" in columns else "features"].isfinite().all():
         raise FloatingPointError(explain_gradients(net.history))
+    if "inputs" in columns and not columns["inputs"].isfinite().all():
+        del columns["inputs"]  # the module has a way with them that is not known here
     arrays: dict[str, Any] = {name: column.cpu().numpy() for name, column in columns.items()}
     return RowOutputs(metric=proxy.metric, **arrays)
 
 
 def is_vectors(x: Any) -> bool:
-    """Return whether a batch is one tensor with a vector of real numbers for each row."""
-    return isinstance(x, torch.Tensor) and x.ndim == 2 and x.is_floating_point()
+    """Return whether a batch is one tensor of floating-point numbers, with a vector for each row.
+
+    An array of not more numbers than labels are judged by, as a small image, counts as one.
+    """
+    if not (isinstance(x, torch.Tensor) and x.ndim >= 2 and x.is_floating_point()):
+        return False
+    return x.ndim == 2 or x[0].numel() <= MAX_FEATURES
+
+
+def _fits(part: torch.Tensor, column: torch.Tensor | None, n_rows: int) -> bool:
+    """Return whether the inputs of a batch can stand below those of the batches before."""
+    same = column is None or column.shape[1] == part.shape[1]  # not as padded sequences
+    return same and n_rows * part.shape[1] <= MAX_INPUTS
 
 
 def compute_row_losses(net: Any) -> np.ndarray:

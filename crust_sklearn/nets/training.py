@@ -62,6 +62,8 @@ class Training:
         Over the rows of the last plan.
     batch : RowBatch, MixedBatch or None
         What is trained on at the moment; None between the steps.
+    epochs : int or None
+        The epochs of the call, where it says; None: `max_epochs`.
     kept : dict of str to object
         What a method keeps until the call ends; what outlasts it belongs in the net's state.
     """
@@ -69,7 +71,7 @@ class Training:
     def __init__(self, sample_weight: Any = None, fit_params: Mapping[str, Any] | None = None):
         self.sample_weight = sample_weight
         self.fit_params = dict(fit_params or {})
-        self.fit_params.pop("epochs", None)  # skorch's own, of partial_fit
+        self.epochs = self.fit_params.pop("epochs", None)  # skorch's own, of partial_fit
         self.has_begun = False
         self.is_checked = False
         self.dataset: Any = None
@@ -78,6 +80,20 @@ class Training:
         self.planned_iterator: Any = None
         self.batch: RowBatch | MixedBatch | None = None
         self.kept: dict[str, Any] = {}
+
+    def count_epochs(self, max_epochs: int) -> int:
+        """Return the epochs of the call.
+
+        Parameters
+        ----------
+        max_epochs : int
+            Those of a call that does not say.
+
+        Returns
+        -------
+        n_epochs : int
+        """
+        return max_epochs if self.epochs is None else int(self.epochs)
 
     def open(self, dataset: Any, collate_fn: Any) -> None:
         """Take the dataset of the training rows.

@@ -199,7 +199,8 @@ class WeightAverageMixin:
         assert self.training_ is not None
         options = {"batch_size": self.batch_size}  # type: ignore[attr-defined]
         options |= self.get_params_for("iterator_train")  # type: ignore[attr-defined]
-        n_epochs = len(self.history) - 1 + self.max_epochs  # type: ignore[attr-defined]
+        n_epochs = self.training_.count_epochs(self.max_epochs)  # type: ignore[attr-defined]
+        n_epochs += len(self.history) - 1  # type: ignore[attr-defined]
         return n_epochs * loading.count_batches(options, len(self.training_.rows))
 
     def on_batch_end(

@@ -369,3 +369,32 @@ def test_off_by_default():
     net.fit(X, Y)
     assert not hasattr(net, "relabelled_indices_")
     assert "relabelled_size" not in net.history[-1]
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (lambda x: None, "makes of the first rows what the module does not take"),
+        (lambda x: x.sum(), "makes of the first rows what the module does not take"),
+        (lambda x: x[:1], "makes 1 rows of 2"),
+    ],
+)
+def test_a_view_that_is_none_is_refused_before_training(augment, message):
+    net = make(dropped="consistency", augment=augment)
+    with pytest.raises(ValueError, match=f"augment=.*{message}"):
+        net.fit(X, Y)
+    assert not hasattr(net, "module_")
+
+
+def test_the_average_is_as_long_as_the_call_says():
+    whole = make(max_epochs=40, average_weights=True).fit(X, Y)
+    call = make(max_epochs=1, average_weights=True).partial_fit(X, Y, epochs=40)
+    for a, b in zip(whole.module_.parameters(), call.module_.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_rows_lose_their_other_labels_when_dropped_is_set_to_ignore():
+    net = make(dropped="pseudo-label", reselect_every=100, max_epochs=3).fit(X, Y)
+    assert len(net.relabelled_indices_) > 0
+    net.set_params(dropped="ignore").partial_fit(X, Y)
+    assert not hasattr(net, "relabelled_indices_")

@@ -142,13 +142,16 @@ def test_ratios_of_classes_in_another_order(problem, seed):
 
 
 def slow_sure_noise(predictions, codes, weights):
-    """Class by class, the best of all bins of the surest rows, one by one."""
+    """Class by class, small ones as one, the best of all bins of the surest rows, one by one."""
     total = wrong = 0.0
-    for p, own in enumerate(sort_by_sureness(predictions)):
+    groups = sort_by_sureness(predictions)
+    few = [i for own in groups if len(own) < 30 for i in own]
+    few.sort(key=lambda i: -predictions[i].max())
+    for own in [*(own for own in groups if len(own) >= 30), few]:
         best = (math.inf, 0.0, 0.0)
         for m in range(30, len(own) + 1):
             counted = sum(weights[i] for i in own[:m])
-            others = sum(weights[i] for i in own[:m] if codes[i] != p)
+            others = sum(weights[i] for i in own[:m] if codes[i] != predictions[i].argmax())
             share = others / counted if counted else 0.0
             best = min(best, (share + math.sqrt(math.log(10) / (2 * m)), counted, others))
         total, wrong = total + best[1], wrong + best[2]

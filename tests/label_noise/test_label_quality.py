@@ -203,7 +203,8 @@ def test_where_the_first_selection_finds_no_noise_all_are_trusted_for_good(predi
         assert not quality.min_ratios.any()
         np.testing.assert_array_equal(predictions[1][-1][2], np.ones(200))
         assert len(predictions[1]) == n_updates  # one pass each
-    assert quality.noise_rate > 0.2  # which does not mean that they look right
+    # What contradicts nearly all labels says nothing of them.
+    assert quality.noise_rate < 0.01
 
 
 def test_rows_of_weight_zero_do_not_tell_whether_there_is_noise(predictions):
@@ -221,16 +222,16 @@ def test_the_average_over_the_selections(predictions):
     given_predictions, asked = predictions
     rng = np.random.default_rng(0)
     # None of so few rows tells of noise: the first selection makes one pass.
-    given_predictions += list(0.1 + 0.7 * rng.dirichlet(np.ones(3), (5, 30)))
-    codes = np.arange(30) % 3
+    given_predictions += list(0.1 + 0.7 * rng.dirichlet(np.ones(3), (5, 29)))
+    codes = np.arange(29) % 3
     quality = LabelQuality.start(codes, 3)
     for k in range(1, 6):
-        features = rng.standard_normal((30, 2))
+        features = rng.standard_normal((29, 2))
         quality = quality.update(features)
         average = sum(given_predictions[:k]) / k
         np.testing.assert_allclose(quality.predictions, average, atol=1e-6)
         np.testing.assert_allclose(quality.residuals, average - np.eye(3)[codes], atol=1e-6)
-        np.testing.assert_allclose(quality.own, average[np.arange(30), codes], atol=1e-6)
+        np.testing.assert_allclose(quality.own, average[np.arange(29), codes], atol=1e-6)
         assert quality.predictions.dtype == quality.residuals.dtype == np.float32
         assert quality.n_updates == k
         np.testing.assert_array_equal(asked[-1][0], features)

@@ -299,3 +299,14 @@ def test_the_rows_that_are_fitted_stand_for_all(monkeypatch):
     for found in (some, by_class[np.argsort(order)]):
         assert np.abs(found - whole).mean() < 0.01
         assert found.mean() == pytest.approx(whole.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_predictions_that_say_nothing_do_not_make_labels_wrong(n_classes):
+    # Without its own row, a class is predicted less than the others.
+    codes = np.arange(40 * n_classes) % n_classes
+    predictions = np.full((len(codes), n_classes), 1.0)
+    predictions[np.arange(len(codes)), codes] -= 0.05
+    predictions /= predictions.sum(axis=1, keepdims=True)
+    posterior = get_label_posterior(predictions, codes, np.ones(len(codes)))
+    assert (posterior.right >= 0.5).all()

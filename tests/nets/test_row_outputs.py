@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 
 from crust_sklearn import CRUSTClassifier, NoisyLabelClassifier
 from crust_sklearn.modules import MLP
+from crust_sklearn.nets import row_outputs
 from crust_sklearn.nets.row_outputs import compute_row_losses, compute_row_outputs
 
 N = 60
@@ -105,14 +106,74 @@ class AnyInput(nn.Module):
 
 @pytest.mark.parametrize(
     "rows",
-    [X[:, :, None], X.reshape(-1, 1, 2, 2), (10 * X).astype(np.int64), {"x": X}],
-    ids=["sequences", "images", "integers", "dict"],
+    [np.tile(X[:, :, None, None], (1, 1, 12, 12)), (10 * X).astype(np.int64), {"x": X}],
+    ids=["images", "integers", "dict"],
 )
 def test_other_inputs_are_not_returned(rows):
-    net = make(AnyInput, module__in_features=4)
+    n_features = 4 if isinstance(rows, dict) else rows[0].size
+    net = make(AnyInput, module__in_features=n_features)
     outputs = compute_row_outputs(net, skorch.dataset.Dataset(rows, Y), with_inputs=True)
     assert outputs.inputs is None
-    assert outputs.features.shape == (N, 4)
+    assert outputs.features.shape == (N, n_features)
+
+
+@pytest.mark.parametrize("rows", [X[:, :, None], X.reshape(-1, 1, 2, 2)], ids=["series", "images"])
+def test_small_arrays_are_returned_as_vectors(rows):
+    net = make(AnyInput, module__in_features=4)
+    outputs = compute_row_outputs(net, skorch.dataset.Dataset(rows, Y), with_inputs=True)
+    np.testing.assert_array_equal(outputs.inputs, X)
+
+
+class Series(torch.utils.data.Dataset):
+    """Of different lengths."""
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return torch.as_tensor(X[i, : 1 + i % 4]), int(Y[i])
+
+
+class Mean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(1, 3)
+
+    def forward(self, x):
+        return self.fc(x.mean(dim=1, keepdim=True))
+
+
+def pad(items):
+    rows = torch.nn.utils.rnn.pad_sequence([x for x, _ in items], batch_first=True)
+    return rows, torch.tensor([y for _, y in items])
+
+
+def test_inputs_padded_to_other_widths_are_not_returned():
+    # Batches of one row: widths from 1 to 4.
+    net = make(Mean, iterator_valid__collate_fn=pad, iterator_valid__batch_size=1)
+    outputs = compute_row_outputs(net, Series(), with_inputs=True)
+    assert outputs.inputs is None
+    assert outputs.features.shape == (N, 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_inputs_that_are_not_finite_are_not_returned(value):
+    class Imputing(MLP):
+        def forward(self, X):
+            return super().forward(torch.nan_to_num(X, 0.0, 0.0, 0.0))
+
+    rows = X.copy()
+    rows[3, 2] = value
+    outputs = compute_row_outputs(make(Imputing), skorch.dataset.Dataset(rows, Y), with_inputs=True)
+    assert outputs.inputs is None
+    assert np.isfinite(outputs.features).all()
+
+
+def test_inputs_of_more_than_a_gigabyte_are_not_returned(monkeypatch):
+    for limit, is_there in ((N * 4, True), (N * 4 - 1, False)):
+        monkeypatch.setattr(row_outputs, "MAX_INPUTS", limit)
+        outputs = compute_row_outputs(make(), DATASET, with_inputs=True)
+        assert (outputs.inputs is not None) == is_there
 
 
 @pytest.mark.parametrize("gradient", ["features", None])
