@@ -110,11 +110,10 @@ def compute_row_outputs(
             parts["features"] = found.features
             if found.rows is not None:
                 parts["gradients"] = found.rows
-            if with_inputs and is_vectors(batch.x):
+            with_inputs = with_inputs and _fits(batch.x, columns.get("inputs"), n_rows)
+            if with_inputs:
                 parts["inputs"] = batch.x.float().flatten(1)
-                with_inputs = _fits(parts["inputs"], columns.get("inputs"), n_rows)
-            if not with_inputs:
-                parts.pop("inputs", None)
+            else:  # of all rows, or of none
                 columns.pop("inputs", None)
             for name, part in parts.items():
                 if name not in columns:
@@ -138,10 +137,13 @@ def is_vectors(x: Any) -> bool:
     return x.ndim == 2 or x[0].numel() <= MAX_FEATURES
 
 
-def _fits(part: torch.Tensor, column: torch.Tensor | None, n_rows: int) -> bool:
-    """Return whether the inputs of a batch can stand below those of the batches before."""
-    same = column is None or column.shape[1] == part.shape[1]  # not as padded sequences
-    return same and n_rows * part.shape[1] <= MAX_INPUTS
+def _fits(x: Any, column: torch.Tensor | None, n_rows: int) -> bool:
+    """Return whether a batch is vectors that can stand below those of the batches before."""
+    if not is_vectors(x):
+        return False
+    width = x[0].numel()
+    is_same = column is None or column.shape[1] == width  # not as padded sequences
+    return is_same and n_rows * width <= MAX_INPUTS
 
 
 def compute_row_losses(net: Any) -> np.ndarray:

@@ -141,7 +141,7 @@ def test_refuses_parameters(arguments, error, message):
 
 
 def test_refuses_images_that_are_too_small():
-    with pytest.raises(ValueError, match=r"at least 9x9 pixels for 3 blocks; got 8x8"):
+    with pytest.raises(ValueError, match=r"at least 9x9 pixels for as many `widths`; got 8x8"):
         WhitenedCNN(in_channels=1)(torch.zeros(2, 1, 8, 8))
 
 

@@ -156,6 +156,35 @@ def test_inputs_padded_to_other_widths_are_not_returned():
     assert outputs.features.shape == (N, 1)
 
 
+class LongAndShort(torch.utils.data.Dataset):
+    """Series of two columns: the even rows are of more than 512 numbers, the odd ones of less."""
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return torch.as_tensor(np.tile(X[i, :2], (300 if i % 2 == self.first else 4, 1))), int(Y[i])
+
+    def __init__(self, first):
+        self.first = first
+
+
+class MeanOfTwo(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 3)
+
+    def forward(self, x):
+        return self.fc(x.mean(dim=1))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_inputs_of_which_some_batches_are_too_long_are_not_returned(first):
+    net = make(MeanOfTwo, iterator_valid__batch_size=1)
+    outputs = compute_row_outputs(net, LongAndShort(first), with_inputs=True)
+    assert outputs.inputs is None
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_inputs_that_are_not_finite_are_not_returned(value):
     class Imputing(MLP):
