@@ -98,6 +98,8 @@ tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 	report images; \
 	report options --methods plain default average pseudo-label both oracle; \
 	report ablation --against default
+	@$(BIN)/python -m benchmarks choice --csv benchmarks/results/choice.csv --methods constants \
+		> docs/user_guide/tables/choice.md
 
 skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 	@$(SKORCH_SUITE)

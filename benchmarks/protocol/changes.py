@@ -39,6 +39,23 @@ def forget(quality, features, update=label_quality.LabelQuality.update):
     return label_quality.replace(found, predictions=scaled, is_trusted=is_trusted)
 
 
+# The default with one of its constants changed.
+CONSTANTS = {
+    "labels trusted from 0.5 of the best": (
+        {},
+        {f"{ANCHORS}.POWER": 0.0, f"{ANCHORS}.MAX_RATIO": 0.5},
+    ),
+    "labels trusted from 0.85 of the best": ({}, {f"{ANCHORS}.POWER": 0.0}),
+    "labels trusted from up to the best": ({}, {f"{ANCHORS}.MAX_RATIO": 1.0}),
+    "square root": ({}, {f"{ANCHORS}.POWER": 0.5}),
+    "fourth root": ({}, {f"{ANCHORS}.POWER": 0.25}),
+    "all rows are anchors": ({}, {f"{ANCHORS}.ANCHORS": 1.0}),
+    "10 rows tell of a class": ({}, {f"{ANCHORS}.MIN_ROWS": 10}),
+    "100 rows tell of a class": ({}, {f"{ANCHORS}.MIN_ROWS": 100}),
+    "also where no label looks wrong": ({}, {f"{QUALITY}.MIN_NOISE": 0.0}),
+    "from 3 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.03}),
+    "from 10 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.1}),
+}
 CHANGES = {
     "the network's own gradient, p - y": ({"gradient": "logits"},),
     "half of each class": ({"coreset_size": 0.5},),
@@ -55,18 +72,5 @@ CHANGES = {
     "classes balanced": ({}, {f"{QUALITY}.predict_labels": balance_classes}),
     "one fit at the first selection": ({}, {f"{QUALITY}.LabelQuality.update": fit_once}),
     "the last selection, no average": ({}, {f"{QUALITY}.LabelQuality.update": forget}),
-    "labels trusted from 0.5 of the best": (
-        {},
-        {f"{ANCHORS}.POWER": 0.0, f"{ANCHORS}.MAX_RATIO": 0.5},
-    ),
-    "labels trusted from 0.85 of the best": ({}, {f"{ANCHORS}.POWER": 0.0}),
-    "labels trusted from up to the best": ({}, {f"{ANCHORS}.MAX_RATIO": 1.0}),
-    "square root": ({}, {f"{ANCHORS}.POWER": 0.5}),
-    "fourth root": ({}, {f"{ANCHORS}.POWER": 0.25}),
-    "all rows are anchors": ({}, {f"{ANCHORS}.ANCHORS": 1.0}),
-    "10 rows tell of a class": ({}, {f"{ANCHORS}.MIN_ROWS": 10}),
-    "100 rows tell of a class": ({}, {f"{ANCHORS}.MIN_ROWS": 100}),
-    "also where no label looks wrong": ({}, {f"{QUALITY}.MIN_NOISE": 0.0}),
-    "from 3 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.03}),
-    "from 10 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.1}),
+    **CONSTANTS,
 }

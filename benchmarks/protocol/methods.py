@@ -19,7 +19,7 @@ from crust_sklearn.losses import GeneralizedCrossEntropyLoss
 from crust_sklearn.settings import PAPER, REFERENCE
 
 from .averaged_weights import AverageWeights
-from .changes import CHANGES
+from .changes import CHANGES, CONSTANTS
 
 RATE, RIGHT_ROWS = "the share of wrong labels", "which rows are right"
 
@@ -153,4 +153,5 @@ GROUPS = {
     "published": tuple(method.name for method in PUBLISHED),
     "options": ("plain", "default", *(method.name for method in OPTIONS), "oracle"),
     "ablation": ("default", *CHANGES),
+    "constants": ("default", *CONSTANTS),
 }
