@@ -46,7 +46,7 @@ ARROWS: dict[str, set[str]] = {
         "data",
     },
     "classifier": {"selector", "gradients", "nets"},
-    "baselines": {"nets"},
+    "baselines": {"label_noise", "losses", "data", "gradients", "nets"},
     "inspection": {
         "strategies",
         "labels",

@@ -1,6 +1,7 @@
 """Published methods for wrong labels, as estimators on the same trunk as `CRUSTClassifier`."""
 
+from .co_teaching import CoTeachingClassifier
 from .elr import ELRClassifier
 from .small_loss import SmallLossClassifier
 
-__all__ = ["ELRClassifier", "SmallLossClassifier"]
+__all__ = ["CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]

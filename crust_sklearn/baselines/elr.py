@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .._validation import check_number
+from ..label_noise import RowJudgement
 from ..nets import NoisyLabelClassifier
 
 
@@ -33,6 +35,12 @@ class ELRClassifier(NoisyLabelClassifier):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The class labels.
+    label_quality_ : ndarray of shape (n_samples,), dtype float64
+        What the targets say of the given labels.
+    suggested_labels_, given_labels_ : ndarrays of shape (n_samples,)
+        What is probable for the rows of quality below 0.5, else the given label; the given ones.
+    noise_rate_ : float
+        The mean probability of the given labels to be wrong.
     state_ : TrainingState
         ``state_.entries["targets"]`` are the targets of the rows.
 
@@ -86,3 +94,18 @@ class ELRClassifier(NoisyLabelClassifier):
         targets = self.get_row_state("targets", y_pred.shape[1])
         targets[rows] = (self.beta * targets[rows] + (1 - self.beta) * new).to(targets.dtype)
         return losses + self.lam * (1 - (targets[rows] * p).sum(dim=1)).log()
+
+    def judge_rows(self) -> RowJudgement | None:
+        """Return what the targets say of the labels.
+
+        Returns
+        -------
+        judgement : RowJudgement or None
+        """
+        training, targets = self.training_, self.state_.entries.get("targets")
+        if targets is None or training is None or training.codes is None:
+            return None
+        proba = torch.as_tensor(targets).double().cpu().numpy()[training.rows]
+        # They begin at zero: in the first epochs, their sum is not yet one.
+        proba = proba / proba.sum(axis=1, keepdims=True)
+        return RowJudgement.from_probabilities(proba, training.codes, training.weights)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from .._validation import check_number
+from ..label_noise import RowJudgement
 from ..nets import EpochPlan, NoisyLabelClassifier
+from ..nets.judged_labels import judge_by_predictions
+from ..nets.noise_rate import NoiseRateMixin
 from ..nets.row_outputs import compute_row_losses
 
 
-class SmallLossClassifier(NoisyLabelClassifier):
+class SmallLossClassifier(NoiseRateMixin, NoisyLabelClassifier):
     """Train each epoch on the rows of smallest loss.
 
     A network learns wrong labels last [1]_: a row of large loss probably has one.
@@ -20,8 +24,10 @@ class SmallLossClassifier(NoisyLabelClassifier):
     Parameters
     ----------
     module : torch.nn.Module class or instance
-    noise_rate : float
+    noise_rate : float, "auto" or callable, default="auto"
         The share of rows that is left out, in [0, 1): the share of wrong labels, known or guessed.
+        "auto": what label quality finds after the first epoch (for images and the like, after the
+        fourth, or a third of the epochs); a callable returns the number for an epoch, from 0.
     warmup_epochs : int, default=5
         Epochs on all rows before the first selection.
     reselect_every : int, default=1
@@ -36,11 +42,19 @@ class SmallLossClassifier(NoisyLabelClassifier):
         The rows of the last selection, ascending.
     coreset_history_ : CoresetHistory
         The rows that each selection chose.
+    label_quality_ : ndarray of shape (n_samples,), dtype float64
+        The probability of each given label by the trained network.
+    suggested_labels_, given_labels_ : ndarrays of shape (n_samples,)
+        What is predicted for the rows of quality below 0.5, else the given label; the given ones.
+    noise_rate_ : float
+        The share of rows that the last selection left out.
     classes_ : ndarray of shape (n_classes,)
         The class labels.
 
     Notes
     -----
+    Costs one pass over the rows, without gradients, for each selection.
+
     Co-teaching [2]_ chooses in each batch, for another network, and leaves out a share that grows
     in the first ten epochs; this chooses among all rows at once, for itself, after a warm-up.
 
@@ -66,7 +80,7 @@ class SmallLossClassifier(NoisyLabelClassifier):
         self,
         module: Any,
         *,
-        noise_rate: float,
+        noise_rate: float | str | Callable[[int], float] = "auto",
         warmup_epochs: int = 5,
         reselect_every: int = 1,
         **kwargs: Any,
@@ -79,7 +93,7 @@ class SmallLossClassifier(NoisyLabelClassifier):
     def check_parameters(self) -> None:
         """Refuse parameters that are not valid."""
         super().check_parameters()
-        check_number("noise_rate", self.noise_rate, low=0, high=1 - 1e-9)
+        self.check_noise_rate()
         check_number("warmup_epochs", self.warmup_epochs, kind=Integral, low=0)
         check_number("reselect_every", self.reselect_every, kind=Integral, low=1)
 
@@ -94,7 +108,7 @@ class SmallLossClassifier(NoisyLabelClassifier):
         -------
         plan : EpochPlan or None
         """
-        since = epoch - self.warmup_epochs
+        noise_rate, since = self.get_noise_rate(epoch), epoch - self.warmup_epochs
         if since < 0 or (self.state_.plan is not None and since % self.reselect_every):
             return self.state_.plan
         assert self.training_ is not None
@@ -102,5 +116,17 @@ class SmallLossClassifier(NoisyLabelClassifier):
         if self.training_.weights is not None:
             has_weight = self.training_.weights > 0
             rows, losses = rows[has_weight], losses[has_weight]
-        n_kept = max(1, round((1 - self.noise_rate) * len(rows)))
+        n_kept = max(1, round((1 - noise_rate) * len(rows)))
         return EpochPlan(np.sort(rows[np.argsort(losses, kind="stable")[:n_kept]]))
+
+    def judge_rows(self) -> RowJudgement | None:
+        """Return how probable the trained network holds the labels.
+
+        Returns
+        -------
+        judgement : RowJudgement or None
+        """
+        judgement = judge_by_predictions(self)
+        if judgement is None:
+            return None
+        return judgement._replace(noise_rate=self.get_noise_rate(self.state_.epoch))

@@ -64,14 +64,25 @@ def fetch_rows(
     """
     if type(dataset) is Subset:
         return fetch_rows(dataset.dataset, np.asarray(dataset.indices)[rows], collate_fn)
+    if collate_fn is default_collate and is_relabelled(dataset):
+        return _fetch_inputs(dataset.dataset, rows), torch.as_tensor(dataset.y[rows])
     if collate_fn is default_collate and is_plain(dataset):
-        X = dataset.X
         # What skorch gives for rows without labels.
         y = torch.zeros(len(rows), 1) if dataset.y is None else torch.as_tensor(dataset.y[rows])
-        if dataset.X_is_ndframe:
-            X = {name: X[name].to_numpy().reshape(-1, 1) for name in X}
-        return apply_to_leaves(X, lambda leaf: _to_tensor(leaf[rows])), y
+        return _fetch_inputs(dataset, rows), y
     return collate_fn([dataset[int(i)] for i in rows])
+
+
+def _fetch_inputs(dataset: Any, rows: np.ndarray) -> Any:
+    """Return the X of rows of a dataset that `is_plain`, or a part of it with other labels."""
+    if type(dataset) is Subset:
+        return _fetch_inputs(dataset.dataset, np.asarray(dataset.indices)[rows])
+    if type(dataset) is RelabelledDataset:
+        return _fetch_inputs(dataset.dataset, rows)
+    X = dataset.X
+    if dataset.X_is_ndframe:
+        X = {name: X[name].to_numpy().reshape(-1, 1) for name in X}
+    return apply_to_leaves(X, lambda leaf: _to_tensor(leaf[rows]))
 
 
 def read_labels(dataset: Any) -> Any:
@@ -143,6 +154,14 @@ def is_plain(dataset: Any) -> TypeGuard[Any]:
         and (dataset.y is None or isinstance(dataset.y, np.ndarray))
         and (dataset.X_is_ndframe or _is_made_of_arrays(dataset.X))
     )
+
+
+def is_relabelled(dataset: Any) -> TypeGuard[RelabelledDataset]:
+    """Return whether a dataset has other labels for rows that can be had by one indexing."""
+    if type(dataset) is not RelabelledDataset:
+        return False
+    inner = innermost(dataset.dataset)
+    return is_plain(inner) or is_relabelled(inner)
 
 
 def apply_to_leaves(data: Any, function: Callable[[Any], Any]) -> Any:

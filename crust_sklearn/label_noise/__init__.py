@@ -2,6 +2,7 @@
 
 from .anchors import find_anchors, get_min_ratios, get_sure_noise
 from .held_out import leave_one_out_predictions
+from .judgement import LabelJudgement, RowJudgement
 from .label_quality import LabelQuality, join_features
 from .noise import NoisyLabels, make_label_noise
 from .posterior import LabelPosterior, get_label_posterior
@@ -9,9 +10,11 @@ from .summary import TrainingSummary, summarize
 from .transition import estimate_transition_matrix
 
 __all__ = [
+    "LabelJudgement",
     "LabelPosterior",
     "LabelQuality",
     "NoisyLabels",
+    "RowJudgement",
     "TrainingSummary",
     "estimate_transition_matrix",
     "find_anchors",

@@ -125,16 +125,22 @@ def check_monitors(callbacks: Iterable[tuple[str, Any]], has_validation: bool) -
     if has_validation:
         return
     for name, callback in callbacks:
-        monitor = getattr(callback, "monitor", None)
-        is_on = monitor in ("valid_loss", "valid_acc", "valid_loss_best", "valid_acc_best")
-        # A scheduler of learning rates has a monitor also where its policy asks for none.
-        needs_it = not hasattr(callback, "policy") or "ReduceLROnPlateau" in str(callback.policy)
-        if is_on and needs_it:
+        if needs_validation(callback):
             raise ValueError(
-                f"The callback {name!r}, {type(callback).__name__}, goes by monitor={monitor!r}, "
-                "and there is no validation split. Set its monitor to 'train_loss' (or None for "
-                "a Checkpoint of every epoch), or give a train_split."
+                f"The callback {name!r}, {type(callback).__name__}, goes by "
+                f"monitor={callback.monitor!r}, and there is no validation split. Set its monitor "
+                "to 'train_loss' (or None for a Checkpoint of every epoch), or give a train_split."
             )
+
+
+def needs_validation(callback: Any) -> bool:
+    """Return whether a callback goes by a validation score."""
+    monitor = getattr(callback, "monitor", None)
+    is_on = monitor in ("valid_loss", "valid_acc", "valid_loss_best", "valid_acc_best")
+    # A scheduler of learning rates has a monitor also where its policy asks for none.
+    return is_on and (
+        not hasattr(callback, "policy") or "ReduceLROnPlateau" in str(callback.policy)
+    )
 
 
 def check_several_codes(codes: np.ndarray, weights: np.ndarray | None) -> None:

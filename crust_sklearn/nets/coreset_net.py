@@ -9,22 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..label_noise import LabelQuality, TrainingSummary, join_features
-from ..labels import LabelCodec
+from ..label_noise import LabelJudgement, LabelQuality, TrainingSummary
 from ..selector import share_budget
 from . import loading
 from .checks import check_mixing, check_readable
-from .dropped_rows import PSEUDO_LABEL, DroppedRowsMixin, add_relabelled
+from .dropped_rows import CONSISTENCY, PSEUDO_LABEL, DroppedRowsMixin, add_relabelled
 from .epoch_plan import EpochPlan
-from .judged_labels import describe_labels, summarize_net
+from .judged_labels import get_judging_epoch, place, start_judging, summarize_net
 from .noisy_label_classifier import NoisyLabelClassifier
-from .row_outputs import RowOutputs, compute_row_outputs, is_vectors
+from .row_outputs import RowOutputs, compute_row_outputs
 from .selection import make_mixing, select_rows
 from .selector_parameter import SelectorParameterMixin
 
 LEAVE_ONE_OUT = "leave-one-out"
-# When a network has learnt something of images, and not yet the rows by heart.
-WARMUP_EPOCHS = 4
 
 
 class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier):
@@ -67,15 +64,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         """
         if isinstance(self.warmup_epochs, Integral):
             return int(self.warmup_epochs)
-        training, n_epochs = self.training_, self.max_epochs
-        if training is not None:
-            n_epochs = training.count_epochs(n_epochs)
-        most = min(WARMUP_EPOCHS, max(1, n_epochs // 3))
-        if training is None:
-            return most
-        if "has_vectors" not in training.kept:
-            training.kept["has_vectors"] = is_vectors(training.fetch(np.arange(1))[0])
-        return 1 if training.kept["has_vectors"] else most
+        return get_judging_epoch(self)
 
     # -- before training ------------------------------------------------------------------
 
@@ -147,7 +136,8 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         x, y = training.fetch(np.arange(len(few)))
         if self.mixup is not None:
             check_mixing(self, x, y)
-        self.check_augment(x)
+        if self.dropped == CONSISTENCY:
+            self.check_views(x)
 
     # -- the method -----------------------------------------------------------------------
 
@@ -240,18 +230,8 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         quality : LabelQuality
         """
         if quality is None:
-            training = self.training_
-            assert training is not None and training.codes is not None
-            start = LabelQuality.start(training.codes, len(self.classes_), training.weights)
-            # Inputs, unlike features, have not been trained on the labels that they judge.
-            blocks = [outputs.features] + ([] if outputs.inputs is None else [outputs.inputs])
-            return start.update(self._place(join_features(blocks)))
-        return quality.update(self._place(outputs.features)) if self.judges_labels else quality
-
-    def _place(self, features: np.ndarray) -> Any:
-        """Return features where they are fitted: on the module's device, if it is not the CPU."""
-        on_cpu = self.device is None or torch.device(self.device).type == "cpu"
-        return features if on_cpu else torch.as_tensor(features, device=self.device)
+            return start_judging(self, outputs)
+        return quality.update(place(self, outputs.features)) if self.judges_labels else quality
 
     def compute_outputs(
         self,
@@ -289,6 +269,18 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
 
     # -- what was found -------------------------------------------------------------------
 
+    def judge_rows(self) -> LabelJudgement | None:
+        """Return what the last selection found about the labels of the training rows.
+
+        Returns
+        -------
+        judgement : LabelQuality or None
+        """
+        assert self.training_ is not None
+        # The one that was saved has to find the probabilities once more.
+        quality = self.training_.kept.get("label_quality")
+        return quality or self.state_.load("label_quality", LabelQuality)
+
     def get_fitted_attributes(self) -> dict[str, Any]:
         """Return what the net publishes after each selection, and in the end.
 
@@ -303,12 +295,6 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         attributes |= {} if selector is None else {"selector_": selector}
         if "clusters" in self.state_.entries:
             attributes["coreset_assignment_"] = self.state_.entries["clusters"]
-        # The one that was saved has to find the probabilities once more.
-        quality = training.kept.get("label_quality")
-        quality = quality or self.state_.load("label_quality", LabelQuality)
-        if quality is not None:
-            codec = self.codec_ or LabelCodec(np.arange(len(self.classes_)))
-            attributes |= describe_labels(quality, training, codec)
         return attributes
 
     def get_summary(self) -> TrainingSummary:

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from skorch.utils import to_device, to_tensor
+from skorch.utils import to_device
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data import fetch_rows
 from ..gradients import get_logits
 from ..label_noise import LabelQuality
+from .augmenting import AugmentMixin
 from .epoch_plan import EpochPlan
 from .evaluation import evaluating
 from .loading import has_batch_norm
-from .seeding import ModuleDraws, OwnDraws
 from .training import Training
 from .weight_average import WeightAverageMixin
 
@@ -104,14 +104,13 @@ class Guesses(NamedTuple):
 
 
 class DroppedDraws:
-    """The dropped rows of one epoch, a batch at a time, and what augments them.
+    """The dropped rows of one epoch, a batch at a time.
 
     Parameters
     ----------
     positions : ndarray of shape (n_dropped,), dtype int64
         At least one.
     epoch : int
-    module : torch.nn.Module
     get_seed : callable
         Returns the seed of a purpose and an epoch.
     """
@@ -120,16 +119,11 @@ class DroppedDraws:
         self,
         positions: np.ndarray,
         epoch: int,
-        module: nn.Module,
         get_seed: Callable[[str, int], int],
     ):
         self.positions, self.epoch = positions, epoch
         self.rng = np.random.default_rng(get_seed("dropped rows", epoch))
         self.queue = np.empty(0, np.int64)
-        self.draws = ModuleDraws(module)
-        # What augments may draw in some batches only.
-        self.draws.draws = {True: True, False: True}
-        self.draws.reseed(get_seed("augment", epoch))
 
     def take(self, n_rows: int) -> np.ndarray:
         """Return the next rows; all are taken before one is taken again.
@@ -149,11 +143,10 @@ class DroppedDraws:
         return taken
 
 
-class DroppedRowsMixin(WeightAverageMixin):
+class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
     """Let a net train on the rows that its plans leave out, as the parameter `dropped` says."""
 
     dropped: str
-    augment: Callable[[Any], Any] | None
 
     @property
     def averages_weights(self) -> bool:
@@ -168,11 +161,7 @@ class DroppedRowsMixin(WeightAverageMixin):
         judges_labels : bool
             Whether rows are left out by the quality of their labels.
         """
-        if self.augment is not None and not callable(self.augment):
-            raise TypeError(
-                f"augment={self.augment!r} cannot be called. Give what makes another view of a "
-                "batch of inputs, such as crust_sklearn.modules.RandomCropFlip(), or None."
-            )
+        self.check_augment()
         if self.dropped == IGNORE:
             return
         if not judges_labels:
@@ -190,34 +179,6 @@ class DroppedRowsMixin(WeightAverageMixin):
                 "dropped='consistency' compares two views of a row, and augment=None makes none. "
                 "Give augment, a callable on a batch of inputs, such as "
                 "crust_sklearn.modules.RandomCropFlip()."
-            )
-
-    def check_augment(self, x: Any) -> None:
-        """Refuse what does not make another view of rows, before the first batch.
-
-        Parameters
-        ----------
-        x : input data
-            The first rows.
-        """
-        augment, training = self.augment, self.training_
-        if self.dropped != CONSISTENCY or augment is None or training is None:
-            return
-        x = to_tensor(x, next(self.module_.parameters()).device)  # type: ignore[attr-defined]
-        seed = self.get_seed("augment", 0)  # type: ignore[attr-defined]
-        try:
-            with OwnDraws(seed), evaluating(self), torch.no_grad():
-                other = self.infer(augment(x), **training.fit_params)  # type: ignore[attr-defined]
-            n_rows = len(get_logits(other))
-        except Exception as error:
-            raise ValueError(
-                f"augment={augment!r} makes of the first rows what the module does not take "
-                f"({error}). It is given a batch of inputs and has to return another one."
-            ) from error
-        if n_rows != len(training.rows[:2]):
-            raise ValueError(
-                f"augment={augment!r} makes {n_rows} rows of {len(training.rows[:2])}. It has to "
-                "return one for each."
             )
 
     def on_batch_begin(
@@ -258,8 +219,7 @@ class DroppedRowsMixin(WeightAverageMixin):
             return None
         dataset = self.get_selection_dataset(training.dataset)  # type: ignore[attr-defined]
         x, _ = fetch_rows(dataset, draws.take(n_rows), training.collate_fn)
-        # Where accelerate places batches, the net names no device.
-        x = to_tensor(x, next(self.module_.parameters()).device)  # type: ignore[attr-defined]
+        x = self.to_module(x)
         with self.averaged(), evaluating(self), torch.no_grad():
             logits = get_logits(self.infer(x, **training.fit_params))  # type: ignore[attr-defined]
             p = self.get_probabilities(logits).float()  # type: ignore[attr-defined]
@@ -281,8 +241,7 @@ class DroppedRowsMixin(WeightAverageMixin):
             positions = get_dropped(state.plan, training)
             if not len(positions):
                 return None
-            module, get_seed = self.module_, self.get_seed  # type: ignore[attr-defined]
-            draws = DroppedDraws(positions, state.epoch, module, get_seed)
+            draws = DroppedDraws(positions, state.epoch, self.get_seed)  # type: ignore[attr-defined]
             training.kept["dropped"] = draws
         return draws
 
@@ -311,10 +270,7 @@ class DroppedRowsMixin(WeightAverageMixin):
         guesses = training.kept.get("guesses")
         if guesses is None or not guesses.is_sure.any():
             return added
-        augment = self.augment
-        assert augment is not None
-        draws: ModuleDraws = training.kept["dropped"].draws
-        other = draws.run(lambda: augment(guesses.x), self.module_)  # type: ignore[attr-defined]
+        other = self.make_view(guesses.x)
         with own_buffers(self.module_):  # type: ignore[attr-defined]
             logits = get_logits(self.infer(other, **training.fit_params))  # type: ignore[attr-defined]
         if isinstance(self.criterion_, nn.NLLLoss):  # type: ignore[attr-defined]

@@ -1,23 +1,107 @@
-"""What is published of labels that were judged."""
+"""Labels that are judged: when, by what, and what is published of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 
-from ..label_noise import LabelQuality, TrainingSummary, summarize
+from ..label_noise import (
+    LabelJudgement,
+    LabelQuality,
+    RowJudgement,
+    TrainingSummary,
+    join_features,
+    summarize,
+)
 from ..labels import LabelCodec
+from .row_outputs import RowOutputs, compute_row_probabilities, is_vectors
 from .training import Training
 
+# When a network has learnt something of images, and not yet the rows by heart.
+IMAGE_EPOCHS = 4
 
-def describe_labels(quality: LabelQuality, training: Training, codec: LabelCodec) -> dict[str, Any]:
+
+def get_judging_epoch(net: Any) -> int:
+    """Return how many epochs are trained before labels are first judged.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+
+    Returns
+    -------
+    n_epochs : int
+        Outside of a training, the most that it may be.
+    """
+    training, n_epochs = net.training_, net.max_epochs
+    if training is not None:
+        n_epochs = training.count_epochs(n_epochs)
+    most = min(IMAGE_EPOCHS, max(1, n_epochs // 3))
+    if training is None:
+        return most
+    if "has_vectors" not in training.kept:
+        training.kept["has_vectors"] = is_vectors(training.fetch(np.arange(1))[0])
+    return 1 if training.kept["has_vectors"] else most
+
+
+def start_judging(net: Any, outputs: RowOutputs) -> LabelQuality:
+    """Return what the training rows say of each other's labels, the first time.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        In training.
+    outputs : RowOutputs
+        With inputs where these are vectors.
+
+    Returns
+    -------
+    quality : LabelQuality
+    """
+    training = net.training_
+    start = LabelQuality.start(training.codes, len(net.classes_), training.weights)
+    # Inputs, unlike features, have not been trained on the labels that they judge.
+    blocks = [outputs.features] + ([] if outputs.inputs is None else [outputs.inputs])
+    return start.update(place(net, join_features(blocks)))
+
+
+def place(net: Any, features: np.ndarray) -> Any:
+    """Return features where they are fitted: on the module's device, if it is not the CPU."""
+    on_cpu = net.device is None or torch.device(net.device).type == "cpu"
+    return features if on_cpu else torch.as_tensor(features, device=net.device)
+
+
+def judge_by_predictions(net: Any) -> RowJudgement | None:
+    """Return how probable the network holds the labels of the training rows, when it is trained.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        In training.
+
+    Returns
+    -------
+    judgement : RowJudgement or None
+        None before the end of a training: what predictions say before is not asked for.
+    """
+    training = net.training_
+    if not training.is_over or training.codes is None:
+        return None
+    found = compute_row_probabilities(net)
+    return RowJudgement.from_probabilities(found, training.codes, training.weights)
+
+
+def describe_labels(
+    judgement: LabelJudgement, training: Training, codec: LabelCodec
+) -> dict[str, Any]:
     """Return the fitted attributes that tell about the labels of all rows of X.
 
     Parameters
     ----------
-    quality : LabelQuality
+    judgement : LabelJudgement
         Of the training rows.
     training : Training
     codec : LabelCodec
@@ -30,12 +114,12 @@ def describe_labels(quality: LabelQuality, training: Training, codec: LabelCodec
     """
     assert training.all_codes is not None
     suggested = training.all_codes.copy()
-    suggested[training.rows] = quality.suggested
+    suggested[training.rows] = judgement.suggested
     return {
-        "label_quality_": training.spread(quality.scores, np.nan),
+        "label_quality_": training.spread(judgement.scores, np.nan),
         "suggested_labels_": codec.decode(suggested),
         "given_labels_": codec.decode(training.all_codes),
-        "noise_rate_": quality.noise_rate,
+        "noise_rate_": judgement.noise_rate,
     }
 
 

@@ -283,12 +283,15 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
         with OwnDraws(self.get_seed("weights")):
             if isinstance(self.module, nn.Module):
                 return super().initialize_module()
-            given = self.get_params_for("module")
-            takes = {p.name for p in get_parameters(self.module)}
-            inferred = getattr(self, "inferred_params_", {})
-            sizes = {name: size for name, size in inferred.items() if name in takes}
-            self.module_ = self.initialized_instance(self.module, sizes | given)
+            self.module_ = self.initialized_instance(self.module, self.get_module_params())
         return self
+
+    def get_module_params(self) -> dict[str, Any]:
+        """Return what the module's class is called with: what is given, and sizes of the data."""
+        takes = {p.name for p in get_parameters(self.module)}
+        inferred = getattr(self, "inferred_params_", {})
+        sizes = {name: size for name, size in inferred.items() if name in takes}
+        return sizes | self.get_params_for("module")
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Run the module on a batch, brought to the precision of its weights.

@@ -13,25 +13,30 @@ import torch
 from skorch.history import History
 from torch import Tensor
 
-from ..labels import check_labels, check_several_classes
-from . import checks, loading
+from ..label_noise import LabelJudgement
+from ..labels import LabelCodec, check_several_classes
+from . import checks
 from .divergence import check_last_epoch
 from .epoch_plan import EpochPlan
+from .judged_labels import describe_labels
 from .restoring import restoring
 from .row_loss_net import RowLossNet
 from .seeding import OwnDraws
 from .state import TrainingState
+from .step_count import StepCountMixin
 from .training import Training
 
 
-class NoisyLabelClassifier(RowLossNet):
+class NoisyLabelClassifier(StepCountMixin, RowLossNet):
     """Base of classifiers that train a torch module on noisy labels: the loop, without a method.
 
     A :class:`skorch.NeuralNetClassifier` in which every training batch carries the numbers of its
-    rows in the X given to fit. A method fills in what it needs of three steps: `plan_epoch` says
+    rows in the X given to fit. A method fills in what it needs of these steps: `plan_epoch` says
     which rows the coming epoch trains on, with what weights, mixtures and labels; `get_losses`
-    gives one loss for each example; `get_added_loss` what comes on top for a batch. As it is, it
-    trains on all rows by the criterion.
+    gives one loss for each example; `get_added_loss` what comes on top for a batch, or
+    `get_batch_loss` the whole of it; `prepare_training` does what comes before the first epoch, and
+    `judge_rows` says what was found about the labels. As it is, it trains on all rows by the
+    criterion.
 
     Parameters
     ----------
@@ -79,6 +84,8 @@ class NoisyLabelClassifier(RowLossNet):
     history : skorch.history.History
         Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained on with
         their label, and `selection_dur`, the seconds that `plan_epoch` took, which `dur` includes.
+    label_quality_, suggested_labels_, given_labels_, noise_rate_
+        As of `CRUSTClassifier`, where the method judges rows (`judge_rows`).
     state_ : TrainingState
         What training has learnt beside the weights, as arrays by name.
 
@@ -133,6 +140,30 @@ class NoisyLabelClassifier(RowLossNet):
         """
         return None
 
+    def prepare_training(self) -> None:
+        """Do what comes before the first epoch of a call, such as training other networks.
+
+        Nothing, as here. Modules, `training_` and `state_` are there; that the rows are others than
+        those of the call before is told by what `state_` holds.
+        """
+
+    def judge_rows(self) -> LabelJudgement | None:
+        """Return what was found about the labels of the training rows; None, as here, for nothing.
+
+        Called for the fitted attributes: after each new plan, and in the end.
+
+        Returns
+        -------
+        judgement : LabelJudgement or None
+            In the order of ``training_.rows``.
+        """
+        return None
+
+    @property
+    def clean_probability_(self) -> np.ndarray:
+        """`label_quality_`, by the name that papers have for it."""
+        return self.label_quality_
+
     def check_training(self) -> None:
         """Refuse what cannot work before the first batch of a call; extend it by `super()`."""
         assert self.training_ is not None
@@ -160,12 +191,13 @@ class NoisyLabelClassifier(RowLossNet):
         attributes : dict of str to object
             Names end in an underscore.
         """
-        plan, history = self.state_.plan, self.state_.coreset_history
+        plan, history, training = self.state_.plan, self.state_.coreset_history, self.training_
+        assert training is not None
         found: dict[str, Any] = {"coreset_history_": history} if len(history) else {}
-        if plan is None:
-            return found
-        assert self.training_ is not None
-        return found | plan.describe(self.training_.get_weights(plan))
+        if (judgement := self.judge_rows()) is not None:
+            codec = self.codec_ or LabelCodec(np.arange(len(self.classes_)))
+            found |= describe_labels(judgement, training, codec)
+        return found if plan is None else found | plan.describe(training.get_weights(plan))
 
     def get_row_state(self, name: str, n_columns: int) -> Tensor:
         """Return numbers that a method keeps for each row of X, zeros at first.
@@ -189,55 +221,6 @@ class NoisyLabelClassifier(RowLossNet):
             kept = torch.zeros(self.training_.n_rows, n_columns, device=device)
         self.state_.entries[name] = kept = torch.as_tensor(kept).to(device)
         return kept
-
-    def get_most_rows(self, epoch: int, class_sizes: list[int]) -> int:
-        """Return how many rows an epoch trains on, at most; for `count_steps`.
-
-        Parameters
-        ----------
-        epoch : int
-        class_sizes : list of int
-            The number of rows of each class.
-
-        Returns
-        -------
-        n_rows : int
-        """
-        return sum(class_sizes)
-
-    def count_steps(self, y: Any) -> int:
-        """Return how many steps the optimizer takes in a fit, at most.
-
-        Schedules that change with every batch need it: epochs over a coreset have fewer batches.
-
-        Parameters
-        ----------
-        y : array-like of shape (n_samples,)
-            The labels of the training rows.
-
-        Returns
-        -------
-        n_steps : int
-            Exact where sizes and warm-up are given, and rows are grouped by label or not at all.
-
-        Examples
-        --------
-        >>> import torch
-        >>> from crust_sklearn import CRUSTClassifier
-        >>> from crust_sklearn.modules import MLP
-        >>> clf = CRUSTClassifier(MLP, max_epochs=20, coreset_size=0.5, warmup_epochs=1)
-        >>> clf.count_steps([0, 1] * 500)  # one epoch of 16 batches, and 19 of 8
-        168
-
-        For instance: ``LRScheduler(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1,
-        total_steps=168, step_every="batch")``.
-        """
-        class_sizes = np.unique(check_labels(y), return_counts=True)[1].tolist()
-        options = {"batch_size": self.batch_size} | self.get_params_for("iterator_train")
-        return sum(
-            loading.count_batches(options, self.get_most_rows(epoch, class_sizes))
-            for epoch in range(self.max_epochs)
-        )
 
     def get_selection_dataset(self, dataset_train: Any) -> Any:
         """Return the dataset that rows are judged on: the training rows, in order.
@@ -409,6 +392,7 @@ class NoisyLabelClassifier(RowLossNet):
             return
         self._find_state(len(self.history))
         self.check_training()
+        self.prepare_training()
         training.is_checked = True
 
     def _find_state(self, epoch: int) -> None:
@@ -486,6 +470,7 @@ class NoisyLabelClassifier(RowLossNet):
         """
         super().on_train_end(net, X=X, y=y, **kwargs)
         if self.training_ is not None and self.training_.has_begun:
+            self.training_.is_over = True
             self._publish()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -183,9 +183,7 @@ class RowLossNet(LabelledNet):
         return draws.run(lambda: forward(x, **fit_params), self.module_)
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
-        """Return the loss of a batch: of a training batch, the weighted mean of `get_losses`.
-
-        And what `get_added_loss` returns for it.
+        """Return the loss of a batch: of a training batch, what `get_batch_loss` returns.
 
         Parameters
         ----------
@@ -201,8 +199,28 @@ class RowLossNet(LabelledNet):
         batch = self.training_.batch if training and self.training_ is not None else None
         if batch is None:
             return super().get_loss(get_logits(y_pred), y_true, X=X, training=training)
+        return self.get_batch_loss(y_pred, to_tensor(y_true, device=self.device), batch)
+
+    def get_batch_loss(self, y_pred: Any, y_true: Tensor, batch: RowBatch | MixedBatch) -> Tensor:
+        """Return the loss of a training batch: the mean of `get_losses`, and what is added.
+
+        For methods that have no loss for each example, or need all that the module returns.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (batch_size, n_classes), or tuple of which it is the first
+            What the module returns for the batch.
+        y_true : tensor of shape (batch_size,), dtype int64
+            Labels as columns: those that the plan trains on.
+        batch : RowBatch or MixedBatch
+            Its rows' numbers in the X given to fit, and their weights.
+
+        Returns
+        -------
+        loss : tensor of shape ()
+        """
         if _is_unweighted(batch) and not self.has_own_get_losses:
-            loss = super().get_loss(get_logits(y_pred), y_true, X=X, training=training)
+            loss = super().get_loss(get_logits(y_pred), y_true)
         else:
             loss = self._get_weighted_loss(batch, y_pred, y_true)
         added = self.get_added_loss(y_pred, batch.rows)
@@ -232,8 +250,33 @@ class RowLossNet(LabelledNet):
             loss = share * loss + (1 - share) * other
             norm = share * norm + (1 - share) * other_norm
         total = (to_device(batch.weight, loss.device) * loss).sum()
-        is_sum = getattr(self.criterion_, "reduction", "mean") == "sum"
-        return total if is_sum else total / norm.sum()
+        return total if self._is_summed else total / norm.sum()
+
+    @property
+    def _is_summed(self) -> bool:
+        return getattr(self.criterion_, "reduction", "mean") == "sum"
+
+    def reduce_losses(self, losses: Tensor, y_true: Tensor, weight: Tensor) -> Tensor:
+        """Return the loss of some rows from one loss for each, as the criterion would.
+
+        Parameters
+        ----------
+        losses : tensor of shape (n,)
+        y_true : tensor of shape (n,), dtype int64
+            Labels as columns.
+        weight : tensor of shape (n,)
+            What each row counts, beside the criterion's weights of classes: of `batch.weight`.
+
+        Returns
+        -------
+        loss : tensor of shape ()
+            Their mean, or the sum where the criterion takes it; 0 for no rows.
+        """
+        total = (to_device(weight, losses.device) * losses).sum()
+        if self._is_summed or not len(losses):
+            return total
+        class_weight = getattr(self.criterion_, "weight", None)
+        return total / (len(losses) if class_weight is None else class_weight[y_true].sum())
 
     def _get_weighed(self, y_pred: Any, y: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses, and what each counts in their mean: its class weight, as in torch."""

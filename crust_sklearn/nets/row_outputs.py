@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,16 +161,43 @@ def compute_row_losses(net: Any) -> np.ndarray:
         In the order of ``net.training_.rows``.
     """
     training = net.training_
+    losses = np.empty(len(training.rows))
+    with evaluating(net), torch.no_grad():
+        for at, y, output in _run_over_rows(net):
+            numbers = torch.as_tensor(training.rows[at], device=get_logits(output).device)
+            found = net.get_judged_losses(output, to_tensor(y, net.device), numbers)
+            losses[at] = found.double().cpu().numpy()
+    return losses
+
+
+def compute_row_probabilities(net: Any) -> np.ndarray:
+    """Return what the current network predicts for each training row, in eval mode.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        In training.
+
+    Returns
+    -------
+    probabilities : ndarray of shape (n_train, n_classes), dtype float32
+        In the order of ``net.training_.rows``.
+    """
+    probabilities = np.empty((len(net.training_.rows), len(net.classes_)), np.float32)
+    with evaluating(net), torch.no_grad():
+        for at, _, output in _run_over_rows(net):
+            found = net.get_probabilities(get_logits(output))
+            probabilities[at] = found.float().cpu().numpy()
+    return probabilities
+
+
+def _run_over_rows(net: Any) -> Iterator[tuple[np.ndarray, Any, Any]]:
+    """Return for each batch of the training rows their positions, labels and outputs."""
+    training = net.training_
     rows = CoresetDataset(
         net.get_selection_dataset(training.dataset),
         np.arange(len(training.rows)),
         collate_fn=net.get_collate_fn("iterator_valid"),
     )
-    losses = np.empty(len(rows))
-    with evaluating(net), torch.no_grad():
-        for batch, y in net.get_iterator(rows, training=False):
-            output, at = net.infer(batch.x, **training.fit_params), batch.rows.cpu().numpy()
-            numbers = torch.as_tensor(training.rows[at], device=get_logits(output).device)
-            found = net.get_judged_losses(output, to_tensor(y, net.device), numbers)
-            losses[at] = found.double().cpu().numpy()
-    return losses
+    for batch, y in net.get_iterator(rows, training=False):
+        yield batch.rows.cpu().numpy(), y, net.infer(batch.x, **training.fit_params)

@@ -44,6 +44,8 @@ class Training:
     ----------
     has_begun : bool
         Whether a batch was trained on: a call that is refused before leaves nothing behind.
+    is_over : bool
+        Whether the last epoch of the call is over.
     dataset : torch Dataset or None
         The training rows, with codes as labels; None before `open`.
     rows : ndarray of shape (n_train,), dtype int64
@@ -73,6 +75,7 @@ class Training:
         self.fit_params = dict(fit_params or {})
         self.epochs = self.fit_params.pop("epochs", None)  # skorch's own, of partial_fit
         self.has_begun = False
+        self.is_over = False
         self.is_checked = False
         self.dataset: Any = None
         self.generator = torch.Generator()

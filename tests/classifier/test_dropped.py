@@ -227,12 +227,12 @@ def test_all_dropped_rows_are_taken_before_one_is_taken_again():
     def get_seed(purpose, epoch):
         return epoch
 
-    draws = dropped_rows.DroppedDraws(np.arange(10, 17), 3, nn.Linear(1, 1), get_seed)
+    draws = dropped_rows.DroppedDraws(np.arange(10, 17), 3, get_seed)
     taken = [draws.take(3) for _ in range(4)]
     assert [len(part) for part in taken] == [3] * 4
     assert len(set(np.concatenate(taken)[:7].tolist())) == 7
     assert len(draws.take(100)) == 7
-    again = dropped_rows.DroppedDraws(np.arange(10, 17), 3, nn.Linear(1, 1), get_seed)
+    again = dropped_rows.DroppedDraws(np.arange(10, 17), 3, get_seed)
     np.testing.assert_array_equal(again.take(3), taken[0])
 
 

@@ -1,0 +1,85 @@
+"""Views of rows, made by a callable of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from skorch.utils import to_tensor
+
+from ..gradients import get_logits
+from .evaluation import evaluating
+from .seeding import ModuleDraws, OwnDraws
+from .state import TrainingState
+from .training import Training
+
+
+class AugmentMixin:
+    """Let a net make views of rows by its parameter `augment`, on random numbers of its own."""
+
+    augment: Callable[[Any], Any] | None
+    training_: Training | None
+    state_: TrainingState
+
+    def check_augment(self) -> None:
+        """Refuse what is neither callable nor None."""
+        if self.augment is not None and not callable(self.augment):
+            raise TypeError(
+                f"augment={self.augment!r} cannot be called. Give what makes another view of a "
+                "batch of inputs, such as crust_sklearn.modules.RandomCropFlip(), or None."
+            )
+
+    def check_views(self, x: Any) -> None:
+        """Refuse what does not make another view of rows, before the first batch.
+
+        Parameters
+        ----------
+        x : input data
+            The first rows.
+        """
+        augment, training = self.augment, self.training_
+        assert augment is not None and training is not None
+        x = self.to_module(x)
+        seed = self.get_seed("augment", 0)  # type: ignore[attr-defined]
+        try:
+            with OwnDraws(seed), evaluating(self), torch.no_grad():
+                other = self.infer(augment(x), **training.fit_params)  # type: ignore[attr-defined]
+            n_rows = len(get_logits(other))
+        except Exception as error:
+            raise ValueError(
+                f"augment={augment!r} makes of the first rows what the module does not take "
+                f"({error}). It is given a batch of inputs and has to return another one."
+            ) from error
+        if n_rows != len(training.rows[:2]):
+            raise ValueError(
+                f"augment={augment!r} makes {n_rows} rows of {len(training.rows[:2])}. It has to "
+                "return one for each."
+            )
+
+    def to_module(self, x: Any) -> Any:
+        """Return inputs as tensors on the module's device."""
+        # Where accelerate places batches, the net names no device.
+        return to_tensor(x, next(self.module_.parameters()).device)  # type: ignore[attr-defined]
+
+    def make_view(self, x: Any) -> Any:
+        """Return another view of a batch of inputs, in a training step.
+
+        Parameters
+        ----------
+        x : tensors on the module's device
+
+        Returns
+        -------
+        view : what `augment` makes of them
+        """
+        augment, training, epoch = self.augment, self.training_, self.state_.epoch
+        assert augment is not None and training is not None
+        if training.kept.get("augment_epoch") != epoch:
+            draws = ModuleDraws(self.module_)  # type: ignore[attr-defined]
+            # What augments may draw in some batches only.
+            draws.draws = {True: True, False: True}
+            draws.reseed(self.get_seed("augment", epoch))  # type: ignore[attr-defined]
+            training.kept |= {"augment_epoch": epoch, "augment_draws": draws}
+        draws = training.kept["augment_draws"]
+        return draws.run(lambda: augment(x), self.module_)  # type: ignore[attr-defined]

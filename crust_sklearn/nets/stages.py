@@ -1,0 +1,113 @@
+"""Stages: networks that are trained before the net's own first epoch."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from sklearn.base import clone
+from torch.utils.data import Subset
+
+from ..data import RelabelledDataset
+from ..data.inputs import get_parameters
+from .checks import needs_validation
+from .noisy_label_classifier import NoisyLabelClassifier
+from .training import Training
+
+Stage = TypeVar("Stage", bound=NoisyLabelClassifier)
+
+
+class StagesMixin:
+    """Let a net train others on its training rows, before its own first epoch.
+
+    Each stage is a whole training, of `max_epochs` epochs unless a method says otherwise, with
+    optimizer, schedule and other callbacks as the net has them, but objects of its own. Callbacks
+    that go by a validation score are left out, as a stage has no validation split.
+    """
+
+    training_: Training | None
+
+    def train_stage(
+        self,
+        name: str,
+        kind: type[Stage],
+        *,
+        positions: np.ndarray | None = None,
+        codes: np.ndarray | None = None,
+        **changes: Any,
+    ) -> Stage:
+        """Train a network on the training rows, or on some of them; for `prepare_training`.
+
+        Its history is published as ``stage_histories_[name]``.
+
+        Parameters
+        ----------
+        name : str
+            Weights and batches are drawn from a stream of that name.
+        kind : subclass of NoisyLabelClassifier
+        positions : ndarray of shape (n_chosen,), dtype int64, or None, default=None
+            Of the rows among the training rows; None: all. In the stage, rows are numbered by
+            their place in this list.
+        codes : ndarray of shape (n_chosen,), dtype int64, or None, default=None
+            Their labels; None: those given.
+        **changes : dict
+            Parameters that differ from those of this net, and those of `kind` alone.
+
+        Returns
+        -------
+        stage : instance of `kind`
+            Fitted.
+        """
+        training = self.training_
+        assert training is not None and training.codes is not None
+        positions = np.arange(len(training.rows)) if positions is None else positions
+        codes = training.codes[positions] if codes is None else codes
+        weights = None if training.weights is None else training.weights[positions]
+        rows = RelabelledDataset(Subset(training.dataset, positions.tolist()), codes)
+        stage = kind(**self._get_stage_params(name) | changes)
+        stage.fit(rows, codes, sample_weight=weights, **training.fit_params)
+        training.kept["stage_histories"] = self._get_stage_histories() | {name: stage.history}
+        return stage
+
+    def _get_stage_params(self, name: str) -> dict[str, Any]:
+        """Return the parameters of the training alone, without those of the method."""
+        of_trunk = {p.name for cls in NoisyLabelClassifier.__mro__ for p in get_parameters(cls)}
+        own = {p.name for cls in type(self).__mro__ for p in get_parameters(cls)} - of_trunk
+        params = {
+            key: clone(value, safe=False)
+            for key, value in self.get_params(deep=False).items()  # type: ignore[attr-defined]
+            if key not in own and key != "_params_to_validate"
+        }
+        return params | {
+            "callbacks": _without_validation(params["callbacks"]),
+            "classes": np.arange(len(self.classes_)),  # type: ignore[attr-defined]
+            "random_state": self.get_seed(name),  # type: ignore[attr-defined]
+            "train_split": None,
+            "warm_start": False,
+        }
+
+    def _get_stage_histories(self) -> dict[str, Any]:
+        kept = {} if self.training_ is None else self.training_.kept
+        return kept.get("stage_histories", vars(self).get("stage_histories_", {}))
+
+    def get_fitted_attributes(self) -> dict[str, Any]:
+        """Return what the net publishes, the histories of its stages among it.
+
+        Returns
+        -------
+        attributes : dict of str to object
+        """
+        attributes = super().get_fitted_attributes()  # type: ignore[misc]
+        histories = self._get_stage_histories()
+        return attributes | ({"stage_histories_": histories} if histories else {})
+
+
+def _without_validation(callbacks: Any) -> Any:
+    """Return the callbacks of a net that has no validation split."""
+    if not isinstance(callbacks, list | tuple):
+        return callbacks
+    return [
+        entry
+        for entry in callbacks
+        if not needs_validation(entry[1] if isinstance(entry, tuple) else entry)
+    ]
