@@ -50,9 +50,10 @@ class DMILoss(nn.CrossEntropyLoss):
     its columns scaled to sum to one, so that value and gradient do not overflow where classes are
     many, or one is never predicted.
 
-    Where U is singular, the loss is :math:`-\log \epsilon` and its gradient zero. So a batch in
-    which a class is missing teaches nothing: take batches of several times as many rows as there
-    are classes. Near singular matrices the gradient is finite, and large.
+    Where U is singular, to within the square of the machine precision, the loss is
+    :math:`-\log \epsilon` and its gradient zero. So a batch in which a class is missing teaches
+    nothing: take batches of several times as many rows as there are classes. Near singular
+    matrices the gradient is finite, and large.
 
     The loss does not know which output means which class: exchanging two does not change it. And
     while predictions are much the same for all classes, the determinant is far below epsilon, and
@@ -105,8 +106,8 @@ class DMILoss(nn.CrossEntropyLoss):
         _check_batch(input, weight)
         joint, log_scale = _count_jointly(input, target, weight)
         log_epsilon = joint.new_tensor(math.log(self.epsilon))
+        is_singular = _is_singular(joint.detach())
         # The derivative of slogdet is not finite there, and would be NaN times zero.
-        is_singular = torch.linalg.slogdet(joint.detach()).logabsdet.isneginf()
         regular = torch.where(is_singular, torch.eye(len(joint)).to(joint), joint)
         log_det = torch.linalg.slogdet(regular).logabsdet + log_scale
         return -torch.where(is_singular, log_epsilon, torch.logaddexp(log_det, log_epsilon))
@@ -128,6 +129,13 @@ def _count_jointly(logits: Tensor, target: Tensor, weight: Tensor | None) -> tup
     # No product of matrices, which autocast would round to shorter floats.
     joint = shares.new_zeros(n_classes, n_classes).index_add(0, target, shares)
     return joint, log_p.logsumexp(dim=0).sum()
+
+
+def _is_singular(matrix: Tensor) -> Tensor:
+    """Return whether a pivot is nothing but rounding, as a tensor: no wait for the device."""
+    pivots = torch.linalg.lu_factor_ex(matrix).LU.diagonal().abs()
+    # Not `<=`: a pivot too small to divide by leaves NaN.
+    return ~(pivots.min() > torch.finfo(matrix.dtype).eps ** 2 * pivots.max())
 
 
 def _check_reduction(reduction: str) -> str:
