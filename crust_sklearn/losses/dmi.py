@@ -50,10 +50,9 @@ class DMILoss(nn.CrossEntropyLoss):
     its columns scaled to sum to one, so that value and gradient do not overflow where classes are
     many, or one is never predicted.
 
-    Where U is singular, to within the square of the machine precision, the loss is
-    :math:`-\log \epsilon` and its gradient zero. So a batch in which a class is missing teaches
-    nothing: take batches of several times as many rows as there are classes. Near singular
-    matrices the gradient is finite, and large.
+    Where U is singular, to within rounding, the loss is :math:`-\log \epsilon` and its gradient
+    zero. So a batch in which a class is missing teaches nothing: take batches of several times as
+    many rows as there are classes. Near singular matrices the gradient is finite, and large.
 
     The loss does not know which output means which class: exchanging two does not change it. And
     while predictions are much the same for all classes, the determinant is far below epsilon, and
@@ -106,10 +105,10 @@ class DMILoss(nn.CrossEntropyLoss):
         _check_batch(input, weight)
         joint, log_scale = _count_jointly(input, target, weight)
         log_epsilon = joint.new_tensor(math.log(self.epsilon))
-        is_singular = _is_singular(joint.detach())
-        # The derivative of slogdet is not finite there, and would be NaN times zero.
+        is_singular = _is_singular(_get_pivots(joint.detach()))
+        # The derivative there is not finite, and would be NaN times zero.
         regular = torch.where(is_singular, torch.eye(len(joint)).to(joint), joint)
-        log_det = torch.linalg.slogdet(regular).logabsdet + log_scale
+        log_det = _get_pivots(regular).log().sum() + log_scale
         return -torch.where(is_singular, log_epsilon, torch.logaddexp(log_det, log_epsilon))
 
 
@@ -131,11 +130,16 @@ def _count_jointly(logits: Tensor, target: Tensor, weight: Tensor | None) -> tup
     return joint, log_p.logsumexp(dim=0).sum()
 
 
-def _is_singular(matrix: Tensor) -> Tensor:
+def _get_pivots(matrix: Tensor) -> Tensor:
+    """Return the absolute values of which the determinant is the product, up to its sign."""
+    # Not slogdet: its pivots are others than those that can be looked at.
+    return torch.linalg.lu_factor_ex(matrix).LU.diagonal().abs()
+
+
+def _is_singular(pivots: Tensor) -> Tensor:
     """Return whether a pivot is nothing but rounding, as a tensor: no wait for the device."""
-    pivots = torch.linalg.lu_factor_ex(matrix).LU.diagonal().abs()
     # Not `<=`: a pivot too small to divide by leaves NaN.
-    return ~(pivots.min() > torch.finfo(matrix.dtype).eps ** 2 * pivots.max())
+    return ~(pivots.min() > torch.finfo(pivots.dtype).eps * pivots.max())
 
 
 def _check_reduction(reduction: str) -> str:

@@ -66,20 +66,19 @@ def test_equal_predictions():
     loss = DMILoss()(z, Y)
     loss.backward()
     assert loss.item() == pytest.approx(-np.log(0.001), rel=1e-4)
-    assert z.grad.isfinite().all()
+    assert (z.grad == 0).all()
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_predictions_that_underflow(seed):
-    rng = np.random.default_rng(seed)
-    for _ in range(20):
-        n_classes = rng.integers(2, 20)
-        n_rows = rng.integers(n_classes, 6 * n_classes)
-        z = 10 ** rng.uniform(1, 3) * rng.normal(size=(n_rows, n_classes))
-        z = torch.as_tensor(z, dtype=torch.float32).requires_grad_()
-        loss = DMILoss()(z, torch.as_tensor(rng.integers(0, n_classes, n_rows)))
+@pytest.mark.parametrize("n_classes", [2, 5, 20])
+def test_equal_predictions_that_underflow(n_classes):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        row = 10 ** rng.uniform(-1, 3) * rng.normal(size=n_classes)
+        z = torch.as_tensor(row, dtype=torch.float32).repeat(5 * n_classes, 1).requires_grad_()
+        loss = DMILoss()(z, torch.as_tensor(rng.integers(0, n_classes, len(z))))
         loss.backward()
-        assert loss.isfinite() and z.grad.isfinite().all()
+        assert loss.item() == pytest.approx(-np.log(0.001), rel=1e-3)
+        assert z.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("scale", [30.0, 100.0, 1e4])

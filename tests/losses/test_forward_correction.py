@@ -27,7 +27,7 @@ def test_the_identity_is_cross_entropy():
 
 
 def test_a_label_that_the_predicted_class_never_has():
-    # p_3 alone is not zero, and e^-800 of it is class 2, which alone has label 1... of T's zeros.
+    # Class 0 never has label 2; class 1 has, and its probability, e^-800, is none of float32's.
     z = torch.tensor([[0.0, -800.0, -900.0, -1000.0]], requires_grad=True)
     loss = ForwardCorrectedLoss(T)(z, torch.tensor([2]))
     loss.backward()
