@@ -60,6 +60,9 @@ class DMILoss(nn.CrossEntropyLoss):
     epochs), then by this loss with a small learning rate (there: SGD, 1e-6, batches of 256, none
     of them partial).
 
+    A method that chooses rows by other means, as `CRUSTClassifier` does by default, trains by the
+    determinant of the chosen ones.
+
     The cost on top of cross-entropy is that of two factorizations of U for each batch.
 
     References
@@ -147,8 +150,9 @@ def _check_reduction(reduction: str) -> str:
         raise ValueError(
             "DMILoss has no loss per example, reduction='none': its loss is one of the batch as a "
             "whole. Use it with nets that need no more, NeuralNetClassifier or "
-            "NoisyLabelClassifier without sample weights and mixtures; give methods that choose, "
-            "weigh or mix rows another criterion, such as CrossEntropyLoss."
+            "NoisyLabelClassifier without sample weights and mixtures; give methods that weigh or "
+            "mix rows, or choose them by losses or gradients, another criterion, such as "
+            "CrossEntropyLoss."
         )
     return check_choice("reduction", reduction, ("mean", "sum"))
 

@@ -175,6 +175,17 @@ def test_a_method_that_judges_rows_by_their_losses(warmup_epochs):
     assert not getattr(net, "history_", None)
 
 
+def test_a_method_that_judges_rows_by_each_other():
+    batch_size, frozen = {"batch_size": 150}, {"lr": 0.0, "random_state": 0}
+    net = CRUSTClassifier(MLP, **OPTIONS, **batch_size, **frozen, coreset_size=0.5, warmup_epochs=1)
+    net.fit(X_IRIS, Y_IRIS)
+    rows = net.coreset_indices_
+    logits = torch.as_tensor(net.forward(X_IRIS[rows])).double()
+    expected = -np.log(abs(np.linalg.det(joint(logits, torch.as_tensor(Y_IRIS[rows])))) + 0.001)
+    assert len(rows) == 75
+    assert net.history[-1, "train_loss"] == pytest.approx(expected, rel=1e-3)
+
+
 def test_sample_weights_in_a_net():
     net = NoisyLabelClassifier(MLP, **OPTIONS)
     with pytest.raises(ValueError, match="without sample weights"):
