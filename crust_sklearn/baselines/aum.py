@@ -182,7 +182,7 @@ class AUMClassifier(StagesMixin, NoisyLabelClassifier):
         """Find the AUM of all training rows, by two trainings, unless it is known."""
         super().prepare_training()
         entries, training = self.state_.entries, self.training_
-        assert training is not None
+        assert training is not None and training.codes is not None
         if AUM in entries:
             return
         seed = self.get_seed("threshold samples")

@@ -31,7 +31,7 @@ GIVEN = np.where(np.arange(150) % 10 == 0, (Y + 1) % 3, Y)
 # Of each method the parameters that go with so few rows and epochs, and one to search over.
 METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
-    AUMClassifier: ({"aum_epochs": 4}, {"percentile": [90, 99]}),
+    AUMClassifier: ({}, {"percentile": [90, 99]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
