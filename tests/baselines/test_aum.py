@@ -268,7 +268,7 @@ def test_a_class_below_the_threshold_is_kept_as_a_whole():
     y = np.where(np.arange(90) < 80, np.arange(90) % 2, 2)
     x = np.column_stack([3.0 * (np.arange(90) % 2) - 1.5, rng.normal(size=90)]).astype(np.float32)
     net = make(aum_epochs=30, lr=0.05, percentile=99, module__hidden_sizes=())
-    with pytest.warns(UserWarning, match=r"rows of the classes \[2\] .* aum_epochs.*percentile"):
+    with pytest.warns(UserWarning, match=r"rows of the classes \[2\] .*aum_epochs.*percentile"):
         net.fit(x, y)
     assert set(range(80, 90)) <= set(net.coreset_indices_)
     assert (net.aum_[80:] < net.aum_threshold_).all()
