@@ -1,7 +1,8 @@
 """Published methods for wrong labels, as estimators on the same trunk as `CRUSTClassifier`."""
 
+from .aum import AUMClassifier
 from .co_teaching import CoTeachingClassifier
 from .elr import ELRClassifier
 from .small_loss import SmallLossClassifier
 
-__all__ = ["CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = ["AUMClassifier", "CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]

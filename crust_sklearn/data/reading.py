@@ -65,10 +65,10 @@ def fetch_rows(
     if type(dataset) is Subset:
         return fetch_rows(dataset.dataset, np.asarray(dataset.indices)[rows], collate_fn)
     if collate_fn is default_collate and is_relabelled(dataset):
-        return _fetch_inputs(dataset.dataset, rows), torch.as_tensor(dataset.y[rows])
+        return _fetch_inputs(dataset.dataset, rows), _to_labels(dataset.y[rows])
     if collate_fn is default_collate and is_plain(dataset):
         # What skorch gives for rows without labels.
-        y = torch.zeros(len(rows), 1) if dataset.y is None else torch.as_tensor(dataset.y[rows])
+        y = torch.zeros(len(rows), 1) if dataset.y is None else _to_labels(dataset.y[rows])
         return _fetch_inputs(dataset, rows), y
     return collate_fn([dataset[int(i)] for i in rows])
 
@@ -158,10 +158,14 @@ def is_plain(dataset: Any) -> TypeGuard[Any]:
 
 def is_relabelled(dataset: Any) -> TypeGuard[RelabelledDataset]:
     """Return whether a dataset has other labels for rows that can be had by one indexing."""
-    if type(dataset) is not RelabelledDataset:
-        return False
-    inner = innermost(dataset.dataset)
-    return is_plain(inner) or is_relabelled(inner)
+    return type(dataset) is RelabelledDataset and _has_plain_inputs(dataset.dataset)
+
+
+def _has_plain_inputs(dataset: Any) -> bool:
+    # By type: a subclass may do what it likes to an item.
+    if type(dataset) in (Subset, RelabelledDataset):
+        return _has_plain_inputs(dataset.dataset)
+    return is_plain(dataset)
 
 
 def apply_to_leaves(data: Any, function: Callable[[Any], Any]) -> Any:
@@ -180,6 +184,11 @@ def _is_made_of_arrays(X: Any) -> bool:
         return all(map(_is_made_of_arrays, X))
     is_numbers = isinstance(X, np.ndarray) and X.dtype.kind in "biuf"
     return is_numbers or isinstance(X, Tensor) or sparse.issparse(X)
+
+
+def _to_labels(y: np.ndarray) -> Any:
+    """Return labels as torch collates them: names stay a list."""
+    return torch.as_tensor(y) if y.dtype.kind in "biuf" else default_collate(list(y))
 
 
 def _to_tensor(leaf: Any) -> Tensor:

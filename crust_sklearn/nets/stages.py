@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,17 +74,20 @@ class StagesMixin:
         """Return the parameters of the training alone, without those of the method."""
         of_trunk = {p.name for cls in NoisyLabelClassifier.__mro__ for p in get_parameters(cls)}
         own = {p.name for cls in type(self).__mro__ for p in get_parameters(cls)} - of_trunk
-        params = {
-            key: clone(value, safe=False)
-            for key, value in self.get_params(deep=False).items()  # type: ignore[attr-defined]
-            if key not in own and key != "_params_to_validate"
-        }
-        return params | {
-            "callbacks": _without_validation(params["callbacks"]),
+        params = self.get_params(deep=False)  # type: ignore[attr-defined]
+        changes = {
+            "callbacks": _copy_callbacks(params["callbacks"]),
             "classes": np.arange(len(self.classes_)),  # type: ignore[attr-defined]
             "random_state": self.get_seed(name),  # type: ignore[attr-defined]
             "train_split": None,
             "warm_start": False,
+        }
+        left_out = own | set(changes)
+        return changes | {
+            key: clone(value, safe=False)
+            for key, value in params.items()
+            # skorch and scikit-learn keep things of their own under names that begin so.
+            if key not in left_out and not key.startswith("_")
         }
 
     def _get_stage_histories(self) -> dict[str, Any]:
@@ -102,12 +106,19 @@ class StagesMixin:
         return attributes | ({"stage_histories_": histories} if histories else {})
 
 
-def _without_validation(callbacks: Any) -> Any:
-    """Return the callbacks of a net that has no validation split."""
+def _copy_callbacks(callbacks: Any) -> Any:
+    """Return copies of callbacks, without those that a net without validation split cannot have."""
     if not isinstance(callbacks, list | tuple):
         return callbacks
     return [
-        entry
+        _copy(entry)
         for entry in callbacks
         if not needs_validation(entry[1] if isinstance(entry, tuple) else entry)
     ]
+
+
+def _copy(callback: Any) -> Any:
+    try:
+        return clone(callback, safe=False)
+    except (TypeError, RuntimeError):  # one whose attributes are not its parameters
+        return copy.deepcopy(callback)

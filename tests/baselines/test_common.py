@@ -15,6 +15,7 @@ from skorch.dataset import ValidSplit
 
 from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
+    AUMClassifier,
     CoTeachingClassifier,
     ELRClassifier,
     SmallLossClassifier,
@@ -30,6 +31,7 @@ GIVEN = np.where(np.arange(150) % 10 == 0, (Y + 1) % 3, Y)
 # Of each method the parameters that go with so few rows and epochs, and one to search over.
 METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
+    AUMClassifier: ({}, {"percentile": [90, 99]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
@@ -165,6 +167,8 @@ def test_a_refused_call_leaves_nothing_behind(cls):
 
 # Of torch, when skorch reads the rows of a read-only array one by one.
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+# Of AUM, where the labels are drawn at random.
+@pytest.mark.filterwarnings("ignore:All rows of the class")
 @parametrize_with_checks(
     [make(cls, lr=0.05, batch_size=32) for cls in METHODS],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,

@@ -44,6 +44,48 @@ def test_through_subsets_of_subsets(dataset, assert_same):
     assert innermost(outer) is dataset
 
 
+NAMES = np.array(["one", "two", "three"])[Y]
+NESTED = Subset(RelabelledDataset(Subset(stock(), [9, 8, 7, 6, 5, 4]), Y[:6]), [4, 1, 0, 2])
+
+
+@pytest.mark.parametrize("rows", [[3], [2, 0, 1], [1, 1]], ids=str)
+def test_relabelled_rows_are_the_items_collated(dataset, rows, assert_same):
+    codes = np.arange(10, 10 + N)
+    some = RelabelledDataset(Subset(dataset, [9, 8, 7, 6]), codes[:4])
+    for relabelled in (RelabelledDataset(dataset, codes), some, Subset(some, [3, 2, 1, 0])):
+        fetched = fetch_rows(relabelled, np.array(rows), default_collate)
+        assert_same(list(fetched), list(default_collate([relabelled[i] for i in rows])))
+
+
+@pytest.mark.parametrize(
+    ("inner", "n_items"),
+    [(NESTED, 4), (RelabelledDataset(NESTED, Y[:4]), 4), (stock(y=NAMES), N), (stock(y=None), N)],
+    ids=["nested", "twice", "names", "no labels"],
+)
+def test_relabelled_rows_have_the_last_labels(inner, n_items, assert_same):
+    relabelled = RelabelledDataset(inner, 5 + np.arange(n_items))
+    x, y = fetch_rows(relabelled, np.array([2, 0]), default_collate)
+    assert_same([x, y], list(default_collate([relabelled[2], relabelled[0]])))
+    assert y.tolist() == [7, 5]
+
+
+@pytest.mark.parametrize("kind", [str, object])
+def test_labels_that_are_names_stay_names(kind, assert_same):
+    names = NAMES.astype(kind)
+    for dataset in (stock(y=names), RelabelledDataset(stock(), names)):
+        x, y = fetch_rows(dataset, np.array([4, 2]), default_collate)
+        assert y == ["two", "three"]
+        assert_same(x, torch.from_numpy(X[[4, 2]]))
+
+
+def test_relabelled_rows_are_had_by_one_indexing(monkeypatch):
+    relabelled = RelabelledDataset(Subset(RelabelledDataset(stock(), Y), [4, 2]), Y[:2])
+    monkeypatch.setattr(RelabelledDataset, "__getitem__", None)
+    x, y = fetch_rows(Subset(relabelled, [1]), np.array([0]), default_collate)
+    np.testing.assert_array_equal(x, X[[2]])
+    assert y.tolist() == [1]
+
+
 def test_rows_without_labels_have_what_skorch_gives_for_them(assert_same):
     unlabelled = skorch.dataset.Dataset(X)
     fetched = fetch_rows(unlabelled, np.array([4, 2]), default_collate)
@@ -68,8 +110,10 @@ def test_a_subclass_of_subset_is_read_item_by_item():
         def __getitems__(self, positions):
             return [self[i] for i in positions]
 
-    x, _ = fetch_rows(Shifted(stock(), [4, 2]), np.array([1]), default_collate)
-    np.testing.assert_array_equal(x, X[[2]] + 1)
+    shifted = Shifted(stock(), [4, 2])
+    for dataset in (shifted, RelabelledDataset(shifted, Y[:2])):
+        x, _ = fetch_rows(dataset, np.array([1]), default_collate)
+        np.testing.assert_array_equal(x, X[[2]] + 1)
 
 
 def test_a_collate_function_of_ones_own_is_asked():

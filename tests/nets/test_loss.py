@@ -6,6 +6,7 @@ import torch
 from numpy.random import RandomState
 from sklearn.datasets import make_blobs
 from skorch import NeuralNetClassifier
+from skorch.dataset import ValidSplit
 from torch import nn
 
 from crust_sklearn import CRUSTClassifier, NoisyLabelClassifier
@@ -192,3 +193,92 @@ def test_criterion_without_losses_per_example():
     with pytest.raises(ValueError, match="Averaging.*reduction"):
         net.fit(X, Y)
     assert not getattr(net, "history_", None)
+
+
+# -- the loss of a batch as a method has it ----------------------------------------------------
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("chosen", [[0, 1, 2, 3, 4, 5], [4, 2], [3]], ids=str)
+def test_losses_are_reduced_as_the_criterion_does(criterion, chosen):
+    net, output = initialized(criterion)
+    losses = net.get_losses(output, TARGET, ROWS)
+    found = net.reduce_losses(losses[chosen], TARGET[chosen], WEIGHT[chosen])
+    expected, norm = (column[chosen] for column in example_losses(criterion, TARGET))
+    total = (WEIGHT[chosen].double().numpy() * expected).sum()
+    assert found.item() == pytest.approx(total if criterion == "sum" else total / norm.sum())
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_reduced_losses_of_all_rows_are_the_loss_of_the_batch(criterion):
+    net, output = initialized(criterion)
+    batch = RowBatch(LOGITS, ROWS, WEIGHT)
+    reduced = net.reduce_losses(net.get_losses(output, TARGET, ROWS), TARGET, WEIGHT)
+    assert reduced.item() == pytest.approx(get_loss(net, output, batch), rel=1e-6)
+    assert net.get_batch_loss(output, TARGET, batch).item() == pytest.approx(reduced.item())
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_no_rows_have_no_loss_but_a_gradient(criterion):
+    net, output = initialized(criterion)
+    output = output.clone().requires_grad_()
+    losses = net.get_losses(output, TARGET, ROWS)[:0]
+    loss = net.reduce_losses(losses, TARGET[:0], WEIGHT[:0])
+    loss.backward()
+    assert loss.item() == 0
+    assert not output.grad.any()
+
+
+def test_a_loss_of_the_batch_of_ones_own_is_what_is_trained_on():
+    class Pairs(MLP):
+        def forward(self, X):
+            z = super().forward(X)
+            return z, 2 * z
+
+    class Own(NoisyLabelClassifier):
+        def get_batch_loss(self, y_pred, y_true, batch):
+            first, second = y_pred
+            assert torch.equal(second, 2 * first)
+            assert y_true.tolist() == Y[batch.rows].tolist()
+            assert batch.weight.tolist() == pytest.approx(SCALED[batch.rows].tolist(), rel=1e-5)
+            return second.square().mean()
+
+        def get_losses(self, *args):
+            raise AssertionError("not asked for")
+
+    weights = np.linspace(1, 2, N)
+    SCALED = weights / weights.mean()
+    params = {"max_epochs": 1, "lr": 0.0, "batch_size": N}
+    net = Own(Pairs, random_state=0, verbose=0, **params).fit(X, Y, sample_weight=weights)
+    expected = (2 * net.module_(torch.as_tensor(X))[0]).square().mean().item()
+    assert net.history[0, "train_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_validation_batches_are_scored_by_the_criterion_alone():
+    class Own(NoisyLabelClassifier):
+        def get_batch_loss(self, y_pred, y_true, batch):
+            return 0 * y_pred.sum()
+
+    net = make(Own, train_split=ValidSplit(4, stratified=True), max_epochs=1).fit(X, Y)
+    assert net.history[0, "train_loss"] == 0
+    valid = net.get_split_datasets(X, Y)[1]
+    output = net.module_(torch.stack([torch.as_tensor(x) for x, _ in valid]))
+    expected = nn.functional.cross_entropy(output, torch.tensor([int(y) for _, y in valid]))
+    assert net.history[0, "valid_loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_what_is_added_comes_on_top_once():
+    class Added(NoisyLabelClassifier):
+        def get_added_loss(self, y_pred, rows):
+            assert rows.tolist() == ROWS.tolist()
+            return torch.tensor(10.0)
+
+    plain, output = initialized("plain")
+    net = make(Added, module__in_features=4, module__num_classes=3).initialize()
+    for batch in (
+        RowBatch(LOGITS, ROWS, torch.ones(6)),
+        RowBatch(LOGITS, ROWS, WEIGHT),
+        MixedBatch(LOGITS, ROWS, WEIGHT, LOGITS, PARTNER, ROWS.flip(0), SHARE),
+    ):
+        expected = get_loss(plain, output, batch) + 10
+        assert get_loss(net, output, batch) == pytest.approx(expected, rel=1e-6)

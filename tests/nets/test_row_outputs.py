@@ -12,7 +12,11 @@ from torch.utils.data import Subset
 from crust_sklearn import CRUSTClassifier, NoisyLabelClassifier
 from crust_sklearn.modules import MLP
 from crust_sklearn.nets import row_outputs
-from crust_sklearn.nets.row_outputs import compute_row_losses, compute_row_outputs
+from crust_sklearn.nets.row_outputs import (
+    compute_row_losses,
+    compute_row_outputs,
+    compute_row_probabilities,
+)
 
 N = 60
 X, Y = make_blobs(N, n_features=4, centers=3, cluster_std=3.0, random_state=0)
@@ -297,3 +301,67 @@ def test_losses_are_those_of_the_training_rows_in_eval_mode(criterion):
         logits = net.module_.eval()(torch.as_tensor(X[rows]))
         expected = criterion(reduction="none")(logits, torch.as_tensor(Y[rows]))
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+class Softmax(MLP):
+    """Returns probabilities, as NLLLoss of skorch takes them."""
+
+    def __init__(self, in_features=4, num_classes=3):
+        super().__init__(in_features, num_classes, hidden_sizes=(8,), dropout=0.5)
+
+    def forward(self, X):
+        return super().forward(X).softmax(dim=1)
+
+
+@pytest.mark.filterwarnings("ignore:You set iterator_valid__shuffle=True")
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"module__dropout": 0.5},
+        {"module": Softmax, "criterion": nn.NLLLoss},
+        {"iterator_valid__shuffle": True, "iterator_valid__drop_last": True},
+        {"iterator_valid__batch_size": 7},
+    ],
+    ids=["logits", "probabilities", "shuffled", "batches"],
+)
+def test_probabilities_are_those_predicted_for_the_training_rows(params):
+    class Noting(NoisyLabelClassifier):
+        def plan_epoch(self, epoch):
+            self.kept_ = compute_row_probabilities(self), self.training_.rows
+            assert self.module_.training
+
+    split = ValidSplit(4, stratified=True)
+    net = make(cls=Noting, max_epochs=1, lr=0.0, train_split=split, **params)
+    found, rows = net.kept_
+    assert found.dtype == np.float32
+    assert found.shape == (N * 3 // 4, 3)
+    np.testing.assert_allclose(found, net.predict_proba(X)[rows], rtol=1e-5, atol=1e-6)
+
+
+def test_probabilities_of_rows_that_selection_sees_plain():
+    class Augmenting(NoisyLabelClassifier):
+        def get_selection_dataset(self, dataset_train):
+            return skorch.dataset.Dataset(X, Y)
+
+        def plan_epoch(self, epoch):
+            self.kept_ = compute_row_probabilities(self)
+
+    net = Augmenting(MLP, max_epochs=1, lr=0.0, verbose=0, random_state=0).fit(X + 5, Y)
+    np.testing.assert_allclose(net.kept_, net.predict_proba(X), rtol=1e-5)
+
+
+def test_forward_is_given_the_fit_params_for_probabilities():
+    class Flat(nn.Module):
+        def __init__(self, in_features=4, num_classes=3):
+            super().__init__()
+            self.fc = nn.Linear(in_features, num_classes)
+
+        def forward(self, x, scale=1.0):
+            return scale * self.fc(x)
+
+    class Noting(NoisyLabelClassifier):
+        def plan_epoch(self, epoch):
+            self.kept_ = compute_row_probabilities(self)
+
+    net = Noting(Flat, max_epochs=1, verbose=0, random_state=0).fit(X, Y, scale=0.0)
+    np.testing.assert_allclose(net.kept_, 1 / 3, rtol=1e-6)
