@@ -3,5 +3,6 @@
 from .co_teaching import CoTeachingClassifier
 from .elr import ELRClassifier
 from .small_loss import SmallLossClassifier
+from .ssr import SSRClassifier
 
-__all__ = ["CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = ["CoTeachingClassifier", "ELRClassifier", "SSRClassifier", "SmallLossClassifier"]
