@@ -4,5 +4,12 @@ from .aum import AUMClassifier
 from .co_teaching import CoTeachingClassifier
 from .elr import ELRClassifier
 from .small_loss import SmallLossClassifier
+from .ssr import SSRClassifier
 
-__all__ = ["AUMClassifier", "CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = [
+    "AUMClassifier",
+    "CoTeachingClassifier",
+    "ELRClassifier",
+    "SSRClassifier",
+    "SmallLossClassifier",
+]

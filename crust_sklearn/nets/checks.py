@@ -226,7 +226,9 @@ def check_readable(codes: np.ndarray | None) -> None:
         )
 
 
-def check_mixing(net: Any, x: Any, y: Any) -> None:
+def check_mixing(
+    net: Any, x: Any, y: Any, remedy: str = "Set mixup=None for token ids and the like."
+) -> None:
     """Refuse mixup for a module that cannot take mixtures of its inputs.
 
     Parameters
@@ -234,6 +236,8 @@ def check_mixing(net: Any, x: Any, y: Any) -> None:
     net : NoisyLabelClassifier
     x, y
         A small batch.
+    remedy : str
+        What to do about it, for the message.
     """
     rows, share = torch.arange(len(y)), torch.full((len(y),), 0.5)
     try:
@@ -243,7 +247,7 @@ def check_mixing(net: Any, x: Any, y: Any) -> None:
     except Exception as error:
         raise TypeError(
             f"module={type(net.module_).__name__} cannot take mixtures of its inputs, as "
-            f"floating-point numbers ({error}). Set mixup=None for token ids and the like."
+            f"floating-point numbers ({error}). {remedy}"
         ) from error
 
 

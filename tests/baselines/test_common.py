@@ -19,8 +19,9 @@ from crust_sklearn.baselines import (
     CoTeachingClassifier,
     ELRClassifier,
     SmallLossClassifier,
+    SSRClassifier,
 )
-from crust_sklearn.modules import MLP
+from crust_sklearn.modules import MLP, GaussianNoise
 
 X, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X).astype(np.float32)
@@ -36,6 +37,7 @@ METHODS = {
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
+    SSRClassifier: ({"augment": GaussianNoise()}, {"n_neighbors": [10, 20]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
 KNOWS_ITS_END: set[type] = set()
