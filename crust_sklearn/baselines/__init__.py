@@ -2,6 +2,12 @@
 
 from .co_teaching import CoTeachingClassifier
 from .elr import ELRClassifier
+from .joint_optimization import JointOptimizationClassifier
 from .small_loss import SmallLossClassifier
 
-__all__ = ["CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = [
+    "CoTeachingClassifier",
+    "ELRClassifier",
+    "JointOptimizationClassifier",
+    "SmallLossClassifier",
+]

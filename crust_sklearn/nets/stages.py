@@ -76,7 +76,8 @@ class StagesMixin:
         params = {
             key: clone(value, safe=False)
             for key, value in self.get_params(deep=False).items()  # type: ignore[attr-defined]
-            if key not in own and key != "_params_to_validate"
+            # skorch takes for parameters what it and a pipeline of scikit-learn note on the net.
+            if key not in own and not key.startswith("_")
         }
         return params | {
             "callbacks": _without_validation(params["callbacks"]),
