@@ -1,12 +1,14 @@
 """Published methods for wrong labels, as estimators on the same trunk as `CRUSTClassifier`."""
 
 from .co_teaching import CoTeachingClassifier
+from .d2l import D2LClassifier
 from .elr import ELRClassifier
 from .joint_optimization import JointOptimizationClassifier
 from .small_loss import SmallLossClassifier
 
 __all__ = [
     "CoTeachingClassifier",
+    "D2LClassifier",
     "ELRClassifier",
     "JointOptimizationClassifier",
     "SmallLossClassifier",

@@ -16,6 +16,7 @@ from skorch.dataset import ValidSplit
 from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
     CoTeachingClassifier,
+    D2LClassifier,
     ELRClassifier,
     JointOptimizationClassifier,
     SmallLossClassifier,
@@ -32,13 +33,15 @@ GIVEN = np.where(np.arange(150) % 10 == 0, (Y + 1) % 3, Y)
 METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
+    D2LClassifier: ({"warmup_epochs": 2, "window": 3}, {"window": [2, 3]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
-KNOWS_ITS_END: set[type] = set()
+# D2L weighs labels by the share of the epochs that are over.
+KNOWS_ITS_END: set[type] = {D2LClassifier}
 
 MINI_BATCHES = (
     "A row of weight two is one row of a mini-batch, a row given twice is two: stochastic "
