@@ -2,14 +2,18 @@
 
 from .aum import AUMClassifier
 from .co_teaching import CoTeachingClassifier
+from .d2l import D2LClassifier
 from .elr import ELRClassifier
+from .joint_optimization import JointOptimizationClassifier
 from .small_loss import SmallLossClassifier
 from .ssr import SSRClassifier
 
 __all__ = [
     "AUMClassifier",
     "CoTeachingClassifier",
+    "D2LClassifier",
     "ELRClassifier",
+    "JointOptimizationClassifier",
     "SSRClassifier",
     "SmallLossClassifier",
 ]

@@ -262,8 +262,8 @@ class RowLossNet(LabelledNet):
         Parameters
         ----------
         losses : tensor of shape (n,)
-        y_true : tensor of shape (n,), dtype int64
-            Labels as columns.
+        y_true : tensor of shape (n,), dtype int64, or (n, n_classes), of floats
+            Labels as columns, or soft ones.
         weight : tensor of shape (n,)
             What each row counts, beside the criterion's weights of classes: of `batch.weight`.
 
@@ -276,7 +276,10 @@ class RowLossNet(LabelledNet):
         if self._is_summed or not len(losses):
             return total
         class_weight = getattr(self.criterion_, "weight", None)
-        return total / (len(losses) if class_weight is None else class_weight[y_true].sum())
+        if class_weight is None:
+            return total / len(losses)
+        is_soft = y_true.is_floating_point()
+        return total / (y_true @ class_weight if is_soft else class_weight[y_true]).sum()
 
     def _get_weighed(self, y_pred: Any, y: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses, and what each counts in their mean: its class weight, as in torch."""

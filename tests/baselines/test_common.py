@@ -17,7 +17,9 @@ from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
     AUMClassifier,
     CoTeachingClassifier,
+    D2LClassifier,
     ELRClassifier,
+    JointOptimizationClassifier,
     SmallLossClassifier,
     SSRClassifier,
 )
@@ -34,13 +36,16 @@ METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
     AUMClassifier: ({}, {"percentile": [90, 99]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
+    D2LClassifier: ({"warmup_epochs": 2, "window": 3}, {"window": [2, 3]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
+    JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
     SSRClassifier: ({"augment": GaussianNoise()}, {"n_neighbors": [10, 20]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
-KNOWS_ITS_END: set[type] = set()
+# D2L weighs labels by the share of the epochs that are over.
+KNOWS_ITS_END: set[type] = {D2LClassifier}
 
 MINI_BATCHES = (
     "A row of weight two is one row of a mini-batch, a row given twice is two: stochastic "
