@@ -2,6 +2,12 @@
 
 from .co_teaching import CoTeachingClassifier
 from .elr import ELRClassifier
+from .mentor_net import MentorNetClassifier
 from .small_loss import SmallLossClassifier
 
-__all__ = ["CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = [
+    "CoTeachingClassifier",
+    "ELRClassifier",
+    "MentorNetClassifier",
+    "SmallLossClassifier",
+]
