@@ -29,7 +29,7 @@ class LossRecorder(MovingPercentileMixin, NoisyLabelClassifier):
 
     Attributes
     ----------
-    features_ : list of ndarrays of shape (n, 4), dtype float32
+    features_ : list of ndarrays of shape (n, 3), dtype float32
         One for each batch: as `Mentor` takes them.
     rows_ : list of ndarrays of shape (n,), dtype int64
         Which rows these are.
@@ -61,16 +61,16 @@ class LossRecorder(MovingPercentileMixin, NoisyLabelClassifier):
         logits = get_logits(y_pred)
         losses = self.get_losses(logits, y_true, batch.rows.to(logits.device))
         weight = batch.weight.to(losses.device)
-        self._record(losses.detach().float(), self.move_percentile(losses, weight), y_true, batch)
+        self._record(losses.detach().float(), self.move_percentile(losses, weight), batch.rows)
         return self.reduce_losses(losses, y_true, weight)
 
-    def _record(self, losses: Tensor, threshold: Tensor, y_true: Tensor, batch: Any) -> None:
+    def _record(self, losses: Tensor, threshold: Tensor, rows: Tensor) -> None:
         percents = torch.full_like(losses, get_percent(self.state_.epoch, self.max_epochs))
-        columns = [losses, losses - threshold, y_true.to(losses.dtype), percents]
-        rows = batch.rows.cpu().numpy()
-        is_watched = self.watched[rows]
-        self.features_.append(torch.stack(columns, dim=1).cpu().numpy()[is_watched])
-        self.rows_.append(rows[is_watched])
+        features = torch.stack([losses, losses - threshold, percents], dim=1)
+        numbers = rows.cpu().numpy()
+        is_watched = self.watched[numbers]
+        self.features_.append(features.cpu().numpy()[is_watched])
+        self.rows_.append(numbers[is_watched])
 
 
 def get_percent(epoch: int, n_epochs: int) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..nets import NoisyLabelClassifier
 
 # Sizes as in the authors' code.
-LABEL_SIZE, EPOCH_SIZE, HIDDEN_SIZE = 2, 5, 20
+EPOCH_SIZE, HIDDEN_SIZE = 5, 20
 N_PERCENTS = 100
 BATCH_SIZE = 256
 # Steps that a mentor is trained for, at least, and one epoch at least.
@@ -21,18 +21,15 @@ N_STEPS = 400
 class Mentor(nn.Module):
     """The mentor network of MentorNet [1]_.
 
-    Loss and difference go through a bidirectional LSTM of one step, label and epoch through
-    embeddings; then come a hidden layer of 20 units and a sigmoid.
-
-    Parameters
-    ----------
-    n_labels : int
-        The number of classes.
+    Loss and difference go through a bidirectional LSTM of one step, the epoch through an embedding;
+    then come a hidden layer of 20 units and a sigmoid.
 
     Notes
     -----
-    As in the authors' code, the embedding of the epoch is drawn and stays as it is. Their label is
-    always 0; here it is the class.
+    As in the authors' code, the embedding of the epoch is drawn and stays as it is. The paper has
+    an embedding of the label, too, whose input is always 0 in their code. It is left out: labels
+    that were made wrong symmetrically say nothing about which classes are confused, and few trusted
+    rows of each class are soon known by heart.
 
     References
     ----------
@@ -43,20 +40,19 @@ class Mentor(nn.Module):
     --------
     >>> import torch
     >>> from crust_sklearn.baselines.mentor import Mentor
-    >>> mentor = Mentor(n_labels=10)
-    >>> losses, labels = torch.tensor([0.1, 3.0]), torch.tensor([4, 7])
-    >>> mentor.weigh(losses, losses - 0.5, labels, percent=20).shape
+    >>> mentor = Mentor()
+    >>> losses = torch.tensor([0.1, 3.0])
+    >>> mentor.weigh(losses, losses - 0.5, percent=20).shape
     torch.Size([2])
     """
 
-    def __init__(self, n_labels: int):
+    def __init__(self) -> None:
         super().__init__()
         self.lstm = nn.LSTM(2, 1, bidirectional=True, batch_first=True)
-        self.label = nn.Embedding(n_labels, LABEL_SIZE)
         self.epoch = nn.Embedding(N_PERCENTS, EPOCH_SIZE)
         self.epoch.weight.requires_grad_(False)
         self.head = nn.Sequential(
-            nn.Linear(2 + LABEL_SIZE + EPOCH_SIZE, HIDDEN_SIZE), nn.Tanh(), nn.Linear(HIDDEN_SIZE, 1)
+            nn.Linear(2 + EPOCH_SIZE, HIDDEN_SIZE), nn.Tanh(), nn.Linear(HIDDEN_SIZE, 1)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -64,9 +60,9 @@ class Mentor(nn.Module):
 
         Parameters
         ----------
-        features : tensor of shape (n, 4), dtype float32
-            Loss, its difference to the moving percentile, label as a column, percentage of the
-            epochs that are over, from 0 to 99.
+        features : tensor of shape (n, 3), dtype float32
+            Loss, its difference to the moving percentile, percentage of the epochs that are over,
+            from 0 to 99.
 
         Returns
         -------
@@ -74,13 +70,12 @@ class Mentor(nn.Module):
             The first is 0: their cross-entropy is the binary one of the second.
         """
         _, (states, _) = self.lstm(features[:, None, :2])
-        label, percent = features[:, 2].long(), features[:, 3].long()
-        parts = [states[0], states[1], self.label(label), self.epoch(percent)]
+        parts = [states[0], states[1], self.epoch(features[:, 2].long())]
         logit = self.head(torch.cat(parts, dim=1))
         return torch.cat([torch.zeros_like(logit), logit], dim=1)
 
     @torch.no_grad()
-    def weigh(self, losses: Tensor, differences: Tensor, labels: Tensor, percent: int) -> Tensor:
+    def weigh(self, losses: Tensor, differences: Tensor, percent: int) -> Tensor:
         """Return how probable it is that labels are right.
 
         Parameters
@@ -88,8 +83,6 @@ class Mentor(nn.Module):
         losses : tensor of shape (n,), dtype float32
         differences : tensor of shape (n,), dtype float32
             To the moving percentile.
-        labels : tensor of shape (n,), dtype int64
-            As columns.
         percent : int
             The percentage of the epochs that are over, from 0 to 99.
 
@@ -99,23 +92,19 @@ class Mentor(nn.Module):
             The weights of the rows, in [0, 1].
         """
         percents = torch.full_like(losses, percent)
-        features = torch.stack([losses, differences, labels.to(losses.dtype), percents], dim=1)
+        features = torch.stack([losses, differences, percents], dim=1)
         return self(features).softmax(dim=1)[:, 1]
 
 
-def train_mentor(
-    features: np.ndarray, is_right: np.ndarray, n_labels: int, random_state: int
-) -> Mentor:
+def train_mentor(features: np.ndarray, is_right: np.ndarray, random_state: int) -> Mentor:
     """Train a mentor by binary cross-entropy.
 
     Parameters
     ----------
-    features : ndarray of shape (n, 4), dtype float32
+    features : ndarray of shape (n, 3), dtype float32
         As in `Mentor.forward`.
     is_right : ndarray of shape (n,), dtype bool
         Whether the label is right: both must occur.
-    n_labels : int
-        The number of classes.
     random_state : int
 
     Returns
@@ -124,7 +113,6 @@ def train_mentor(
     """
     net = NoisyLabelClassifier(
         Mentor,
-        module__n_labels=n_labels,
         lr=0.01,
         batch_size=BATCH_SIZE,
         max_epochs=math.ceil(N_STEPS / math.ceil(len(features) / BATCH_SIZE)),

@@ -44,8 +44,8 @@ class MentorNetClassifier(
 
     - "predefined" [1]_ (Eq. 5): ``v = min(max(0, 1 - (l - lambda_1) / lambda_2), 1)``;
     - "self-paced" [2]_: ``v = 1`` where ``l <= lambda_1``, else 0; the same with ``lambda_2 = 0``;
-    - "learned": a small network, the mentor, tells v from the loss, its difference to lambda_1, the
-      label, and the percentage of the epochs that are over. It learns from `trusted` rows.
+    - "learned": a small network, the mentor, tells v from the loss, its difference to lambda_1, and
+      the percentage of the epochs that are over. It learns from `trusted` rows.
 
     To learn the mentor, a share of the trusted rows is given wrong labels on purpose. A network is
     trained on all rows with these labels, and what the mentor is to see of the trusted ones is
@@ -300,7 +300,6 @@ class MentorNetClassifier(
         mentor = train_mentor(
             np.concatenate(stage.features_),
             is_right[np.concatenate(stage.rows_)],
-            len(self.classes_),
             self.get_seed(MENTOR),
         )
         self.state_.drop(MENTOR)
@@ -328,7 +327,7 @@ class MentorNetClassifier(
             for name, value in self.state_.entries.items()
             if name.startswith(prefix)
         }
-        mentor = Mentor(len(weights["label.weight"]))
+        mentor = Mentor()
         mentor.load_state_dict(weights)
         device = next(self.module_.parameters()).device
         return mentor.requires_grad_(False).eval().to(device)
@@ -350,7 +349,7 @@ class MentorNetClassifier(
         logits = get_logits(y_pred)
         rows, weight = batch.rows.to(logits.device), batch.weight.to(logits.device)
         losses = check_row_losses(self.get_losses(logits, y_true, rows), len(y_true))
-        v = self.weigh_rows(losses.detach().float(), y_true, weight, rows)
+        v = self.weigh_rows(losses.detach().float(), weight, rows)
         if self.state_.epoch < self.burn_in * self.max_epochs:
             v = torch.ones_like(v)
         self.mark_used(rows[(v > 0.5) & (weight > 0)])
@@ -358,15 +357,13 @@ class MentorNetClassifier(
         added = self.get_added_loss(y_pred, batch.rows)
         return loss if added is None else loss + added
 
-    def weigh_rows(self, losses: Tensor, y_true: Tensor, weight: Tensor, rows: Tensor) -> Tensor:
+    def weigh_rows(self, losses: Tensor, weight: Tensor, rows: Tensor) -> Tensor:
         """Return what the curriculum says of the rows of a training batch.
 
         Parameters
         ----------
         losses : tensor of shape (n,), dtype float32
             In training mode.
-        y_true : tensor of shape (n,), dtype int64
-            Labels as columns.
         weight : tensor of shape (n,)
             Sample weights: rows of weight zero have no say in the percentile.
         rows : tensor of shape (n,), dtype int64
@@ -385,7 +382,7 @@ class MentorNetClassifier(
         if MENTOR not in self.training_.kept:
             self.training_.kept[MENTOR] = self.get_mentor()
         percent = get_percent(self.state_.epoch, self.max_epochs)
-        v = self.training_.kept[MENTOR].weigh(losses, differences, y_true, percent)
+        v = self.training_.kept[MENTOR].weigh(losses, differences, percent)
         self.get_row_state(QUALITY, 1)[rows, 0] = v
         return v
 
