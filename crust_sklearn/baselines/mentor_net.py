@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from .loss_record import LossRecorder, get_percent
 from .mentor import Mentor, train_mentor
 from .moving_percentile import MovingPercentileMixin
 from .noise_meter import NoiseMeter
-from .trusted_rows import check_trusted, corrupt_trusted
+from .trusted_rows import TrustedRowsMixin, check_trusted, corrupt_trusted
 
 PREDEFINED, SELF_PACED, LEARNED = "predefined", "self-paced", "learned"
 AUTO = "auto"
@@ -33,7 +31,7 @@ QUALITY, MENTOR, TRUSTED, CORRUPTED = "quality", "mentor", "trusted", "corrupted
 
 
 class MentorNetClassifier(
-    MovingPercentileMixin, BatchChoiceMixin, StagesMixin, NoisyLabelClassifier
+    TrustedRowsMixin, MovingPercentileMixin, BatchChoiceMixin, StagesMixin, NoisyLabelClassifier
 ):
     """MentorNet: weight the rows of each batch by a curriculum of their losses.
 
@@ -137,7 +135,8 @@ class MentorNetClassifier(
     >>> X, y = load_digits(return_X_y=True)
     >>> X, y = X[:600] / 16, y[:600]
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> clf = MentorNetClassifier(MLP, percentile=0.7, random_state=0, verbose=0).fit(X, noisy.y)
+    >>> options = {"max_epochs": 10, "random_state": 0, "verbose": 0}
+    >>> clf = MentorNetClassifier(MLP, percentile=0.7, **options).fit(X, noisy.y)
     >>> bool(noisy.is_wrong[clf.coreset_indices_].mean() < 0.1)
     True
 
@@ -145,7 +144,7 @@ class MentorNetClassifier(
 
     >>> trusted = np.arange(600) % 10 == 0
     >>> given = np.where(trusted, y, noisy.y)
-    >>> clf = MentorNetClassifier(MLP, curriculum="learned", random_state=0, verbose=0)
+    >>> clf = MentorNetClassifier(MLP, curriculum="learned", corrupted=0.3, **options)
     >>> clf = clf.fit(X, given, trusted=trusted)
     >>> is_wrong = given != y
     >>> bool(clf.label_quality_[is_wrong].mean() < clf.label_quality_[~is_wrong].mean() - 0.5)
@@ -184,7 +183,7 @@ class MentorNetClassifier(
         self._check_need_of_trusted()
 
     def _check_need_of_trusted(self) -> None:
-        is_given = vars(self).get("trusted_") is not None
+        is_given = self.trusted_ is not None
         if self.curriculum == LEARNED and not is_given:
             raise ValueError(
                 "curriculum='learned' learns from rows whose labels are known to be right. Give "
@@ -196,75 +195,7 @@ class MentorNetClassifier(
                 "Choose curriculum='learned', or leave trusted out."
             )
 
-    # -- fit ------------------------------------------------------------------------------
-
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        trusted: Any = None,
-        **fit_params: Any,
-    ) -> Any:
-        """Initialize the module, unless `warm_start`, and train it.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `NoisyLabelClassifier`.
-        trusted : array-like of bool of shape (n_samples,), or of int of shape (n_trusted,), \
-                default=None
-            With ``curriculum="learned"``: the rows whose labels are known to be right, as a mask
-            or by their numbers. Searches, cross-validations and metadata routing
-            (``set_fit_request(trusted=True)``) can only divide a mask; numbers would be
-            passed on as they are, and name other rows.
-        **fit_params : dict
-            Passed on to the module's forward and to `train_split`, as in skorch.
-
-        Returns
-        -------
-        self : object
-        """
-        with self._trusting(trusted):
-            return super().fit(X, y, sample_weight, **fit_params)
-
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,
-        classes: Any = None,
-        sample_weight: Any = None,
-        trusted: Any = None,
-        **fit_params: Any,
-    ) -> Any:
-        """Train on, for `max_epochs` more epochs.
-
-        With the same rows, labels and `trusted` as in the call before, the mentor stays as it is.
-
-        Parameters
-        ----------
-        X, y, classes, sample_weight
-            As in `NoisyLabelClassifier`.
-        trusted, **fit_params
-            As in `fit`.
-
-        Returns
-        -------
-        self : object
-        """
-        if fit_params.get("_routing_method") == "fit":  # within fit
-            return super().partial_fit(X, y, classes, sample_weight, **fit_params)
-        with self._trusting(trusted):
-            return super().partial_fit(X, y, classes, sample_weight, **fit_params)
-
-    @contextmanager
-    def _trusting(self, trusted: Any) -> Iterator[None]:
-        """Hold what a call says of its rows, until it is over."""
-        self.trusted_ = trusted
-        try:
-            yield
-        finally:
-            self.__dict__.pop("trusted_", None)
+    # -- the mentor -----------------------------------------------------------------------
 
     def check_training(self) -> None:
         """Refuse trusted rows that are none, before the first batch of a call."""
@@ -274,8 +205,6 @@ class MentorNetClassifier(
         if self.curriculum == LEARNED:
             check_readable(self.training_.codes)
             self.training_.kept[TRUSTED] = check_trusted(self.trusted_, self.training_)
-
-    # -- the mentor -----------------------------------------------------------------------
 
     def prepare_training(self) -> None:
         """Learn the mentor, where there is none that has learnt from these trusted rows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,93 @@ REMEDY = (
     "Give a boolean mask with one entry for each row of X, True where the label is known to be "
     "right, or the numbers of these rows."
 )
+
+
+class TrustedRowsMixin:
+    """Let `fit` and `partial_fit` take rows whose labels are known to be right.
+
+    Attributes
+    ----------
+    trusted_ : array-like or None
+        As given to a call, until it is over.
+    """
+
+    trusted_: Any = None
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        trusted: Any = None,
+        **fit_params: Any,
+    ) -> Any:
+        """Initialize the module, unless `warm_start`, and train it.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `NoisyLabelClassifier`.
+        trusted : array-like of bool of shape (n_samples,), or of int of shape (n_trusted,), \
+                default=None
+            The rows whose labels are known to be right, as a mask or by their numbers. Searches
+            and cross-validations, with metadata routing (``set_fit_request(trusted=True)``) or
+            without, can only divide a mask; numbers would be passed on as they are, and name other
+            rows.
+        **fit_params : dict
+            Passed on to the module's forward and to `train_split`, as in skorch.
+
+        Returns
+        -------
+        self : object
+        """
+        with self._trusting(trusted):
+            return super().fit(  # type: ignore[misc]
+                X, y, sample_weight, **fit_params
+            )
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        trusted: Any = None,
+        **fit_params: Any,
+    ) -> Any:
+        """Train on, for `max_epochs` more epochs.
+
+        With the same rows, labels and `trusted` as in the call before, what was learnt from these
+        stays as it is.
+
+        Parameters
+        ----------
+        X, y, classes, sample_weight
+            As in `NoisyLabelClassifier`.
+        trusted, **fit_params
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        if fit_params.get("_routing_method") == "fit":  # within fit
+            return super().partial_fit(  # type: ignore[misc]
+                X, y, classes, sample_weight, **fit_params
+            )
+        with self._trusting(trusted):
+            return super().partial_fit(  # type: ignore[misc]
+                X, y, classes, sample_weight, **fit_params
+            )
+
+    @contextmanager
+    def _trusting(self, trusted: Any) -> Iterator[None]:
+        """Hold what a call says of its rows, until it is over."""
+        self.trusted_ = trusted
+        try:
+            yield
+        finally:
+            self.__dict__.pop("trusted_", None)
 
 
 def check_trusted(trusted: Any, training: Training) -> np.ndarray:

@@ -298,7 +298,7 @@ def test_trusted_in_bad_forms(trusted, message, method):
     with pytest.raises(ValueError, match=message):
         getattr(net, method)(X, GIVEN, trusted=trusted)
     assert not net.initialized_
-    assert not hasattr(net, "trusted_")
+    assert net.trusted_ is None
 
 
 def test_trusted_rows_of_a_curriculum_that_does_not_learn():
