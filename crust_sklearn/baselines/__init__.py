@@ -5,6 +5,7 @@ from .co_teaching import CoTeachingClassifier
 from .d2l import D2LClassifier
 from .elr import ELRClassifier
 from .joint_optimization import JointOptimizationClassifier
+from .mentor_net import MentorNetClassifier
 from .small_loss import SmallLossClassifier
 from .ssr import SSRClassifier
 
@@ -14,6 +15,7 @@ __all__ = [
     "D2LClassifier",
     "ELRClassifier",
     "JointOptimizationClassifier",
+    "MentorNetClassifier",
     "SSRClassifier",
     "SmallLossClassifier",
 ]

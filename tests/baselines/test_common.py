@@ -20,6 +20,7 @@ from crust_sklearn.baselines import (
     D2LClassifier,
     ELRClassifier,
     JointOptimizationClassifier,
+    MentorNetClassifier,
     SmallLossClassifier,
     SSRClassifier,
 )
@@ -40,6 +41,7 @@ METHODS = {
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
+    MentorNetClassifier: ({"percentile": 0.9}, {"percentile": [0.8, 0.9]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
     SSRClassifier: ({"augment": GaussianNoise()}, {"n_neighbors": [10, 20]}),
 }
