@@ -16,6 +16,8 @@ from skorch.dataset import ValidSplit
 from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
     CoTeachingClassifier,
+    CoTeachingPlusClassifier,
+    DecouplingClassifier,
     ELRClassifier,
     SmallLossClassifier,
 )
@@ -31,6 +33,8 @@ GIVEN = np.where(np.arange(150) % 10 == 0, (Y + 1) % 3, Y)
 METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
+    CoTeachingPlusClassifier: ({"noise_rate": 0.1}, {"warmup_epochs": [2, "auto"]}),
+    DecouplingClassifier: ({}, {"warmup_epochs": [1, 2]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
