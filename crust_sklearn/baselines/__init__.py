@@ -4,6 +4,7 @@ from .co_teaching import CoTeachingClassifier
 from .co_teaching_plus import CoTeachingPlusClassifier
 from .decoupling import DecouplingClassifier
 from .elr import ELRClassifier
+from .incv import INCVClassifier
 from .small_loss import SmallLossClassifier
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "CoTeachingPlusClassifier",
     "DecouplingClassifier",
     "ELRClassifier",
+    "INCVClassifier",
     "SmallLossClassifier",
 ]

@@ -19,6 +19,7 @@ from crust_sklearn.baselines import (
     CoTeachingPlusClassifier,
     DecouplingClassifier,
     ELRClassifier,
+    INCVClassifier,
     SmallLossClassifier,
 )
 from crust_sklearn.modules import MLP
@@ -37,6 +38,7 @@ METHODS = {
     DecouplingClassifier: ({}, {"warmup_epochs": [1, 2]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
+    INCVClassifier: ({"n_rounds": 2, "round_epochs": 6}, {"noise_rate": [0.1, "auto"]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
