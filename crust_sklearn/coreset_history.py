@@ -25,7 +25,8 @@ class CoresetHistory:
     turnover : ndarray of shape (n_selections,), dtype float64
         How much each coreset differs from the one before: of the rows that are in either, the
         share that is in one of them only (the Jaccard distance). 0 for the same rows, or none
-        twice, 1 for no row in common. NaN for the first, and where the number of rows given differs.
+        twice, 1 for no row in common. NaN for the first, and where the number of rows given
+        differs.
 
     Examples
     --------

@@ -159,19 +159,18 @@ class INCVClassifier(StagesMixin, CoTeachingClassifier):
         if "selected" in entries:
             return
         assert training is not None
-        status = np.full(len(training.rows), CANDIDATE)
+        has_weight = np.ones(len(training.rows), bool)
         if training.weights is not None:
-            status[training.weights == 0] = REMOVED
+            has_weight = training.weights > 0
+        status = np.where(has_weight, CANDIDATE, REMOVED)
         for number in range(1, self.n_rounds + 1):
             if np.count_nonzero(status == CANDIDATE) < 2:
                 break
             self._run_round(number, status)
-        rows = training.rows[status == SELECTED]
-        if not len(rows):
-            rows = (
-                training.rows if training.weights is None else training.rows[training.weights > 0]
-            )
-        entries["selected"] = np.sort(rows)
+        is_selected = status == SELECTED
+        entries["selected"] = np.sort(
+            training.rows[is_selected if is_selected.any() else has_weight]
+        )
 
     def _run_round(self, number: int, status: np.ndarray) -> None:
         """Select and remove rows of the candidates, in place."""

@@ -254,6 +254,7 @@ class RowLossNet(LabelledNet):
 
     @property
     def is_summed(self) -> bool:
+        """Whether the criterion takes the sum of a batch's losses, not their mean."""
         return getattr(self.criterion_, "reduction", "mean") == "sum"
 
     def reduce_losses(self, losses: Tensor, y_true: Tensor, weight: Tensor) -> Tensor:
