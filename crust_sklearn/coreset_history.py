@@ -24,8 +24,9 @@ class CoresetHistory:
         The number of rows chosen.
     turnover : ndarray of shape (n_selections,), dtype float64
         How much each coreset differs from the one before: of the rows that are in either, the
-        share that is in one of them only (the Jaccard distance). 0 for the same rows, 1 for no
-        row in common. NaN for the first, and where the number of rows given differs.
+        share that is in one of them only (the Jaccard distance). 0 for the same rows, or none
+        twice, 1 for no row in common. NaN for the first, and where the number of rows given
+        differs.
 
     Examples
     --------
@@ -131,7 +132,7 @@ class CoresetHistory:
         for i in range(1, len(self)):
             old, new = self.get_mask(i - 1), self.get_mask(i)
             if len(old) == len(new):
-                found[i] = (old ^ new).sum() / (old | new).sum()
+                found[i] = (old ^ new).sum() / max(1, (old | new).sum())
         return found
 
     def state_dict(self) -> dict[str, np.ndarray]:

@@ -2,8 +2,11 @@
 
 from .aum import AUMClassifier
 from .co_teaching import CoTeachingClassifier
+from .co_teaching_plus import CoTeachingPlusClassifier
 from .d2l import D2LClassifier
+from .decoupling import DecouplingClassifier
 from .elr import ELRClassifier
+from .incv import INCVClassifier
 from .joint_optimization import JointOptimizationClassifier
 from .mentor_net import MentorNetClassifier
 from .small_loss import SmallLossClassifier
@@ -12,8 +15,11 @@ from .ssr import SSRClassifier
 __all__ = [
     "AUMClassifier",
     "CoTeachingClassifier",
+    "CoTeachingPlusClassifier",
     "D2LClassifier",
+    "DecouplingClassifier",
     "ELRClassifier",
+    "INCVClassifier",
     "JointOptimizationClassifier",
     "MentorNetClassifier",
     "SSRClassifier",

@@ -178,7 +178,8 @@ class CoresetDisplay:
         for i in range(len(selections)):
             if selections.n_rows[i] == len(is_right):
                 is_chosen = selections.get_mask(i)
-                self.clean_fraction[i] = is_right[is_chosen].mean()
+                if is_chosen.any():
+                    self.clean_fraction[i] = is_right[is_chosen].mean()
                 self.recall[i] = (is_right & is_chosen).sum() / n_right
 
     def plot(self, ax: Any = None, **kwargs: Any) -> CoresetDisplay:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from .state import TrainingState
-from .training import Training
+from .training import Training, scale_weights
 
 USED = "used"
 
@@ -67,8 +67,22 @@ class BatchChoiceMixin:
         -------
         attributes : dict of str to object
         """
-        attributes, history = super().get_fitted_attributes(), self.state_.coreset_history  # type: ignore[misc]
-        if self.state_.plan is None and len(history):
-            rows = history.get_indices(len(history) - 1)
-            attributes |= {"coreset_indices_": rows, "coreset_weights_": np.ones(len(rows))}
-        return attributes
+        attributes = super().get_fitted_attributes()  # type: ignore[misc]
+        is_used = self.state_.plan is None and len(self.state_.coreset_history)
+        return attributes | (self.describe_used() if is_used else {})
+
+    def describe_used(self) -> dict[str, np.ndarray]:
+        """Return the fitted attributes that tell about the rows used in the last epoch.
+
+        Returns
+        -------
+        attributes : dict of str to ndarray
+            `coreset_indices_`, ascending, and `coreset_weights_`, of mean one.
+        """
+        training = self.training_
+        assert training is not None
+        rows = self.state_.coreset_history.get_indices(-1)
+        weights = np.ones(len(rows))
+        if training.weights is not None and len(rows):
+            weights = scale_weights(training.spread(training.weights, 0.0)[rows])
+        return {"coreset_indices_": rows, "coreset_weights_": weights}

@@ -250,10 +250,11 @@ class RowLossNet(LabelledNet):
             loss = share * loss + (1 - share) * other
             norm = share * norm + (1 - share) * other_norm
         total = (to_device(batch.weight, loss.device) * loss).sum()
-        return total if self._is_summed else total / norm.sum()
+        return total if self.is_summed else total / norm.sum()
 
     @property
-    def _is_summed(self) -> bool:
+    def is_summed(self) -> bool:
+        """Whether the criterion takes the sum of a batch's losses, not their mean."""
         return getattr(self.criterion_, "reduction", "mean") == "sum"
 
     def reduce_losses(self, losses: Tensor, y_true: Tensor, weight: Tensor) -> Tensor:
@@ -273,7 +274,7 @@ class RowLossNet(LabelledNet):
             Their mean, or the sum where the criterion takes it; 0 for no rows.
         """
         total = (to_device(weight, losses.device) * losses).sum()
-        if self._is_summed or not len(losses):
+        if self.is_summed or not len(losses):
             return total
         class_weight = getattr(self.criterion_, "weight", None)
         if class_weight is None:

@@ -168,35 +168,38 @@ def compute_row_losses(net: Any) -> np.ndarray:
     training = net.training_
     losses = np.empty(len(training.rows))
     with evaluating(net), torch.no_grad():
-        for at, y, output in _run_over_rows(net):
+        for at, y, output in _run_over_rows(net, net):
             numbers = torch.as_tensor(training.rows[at], device=get_logits(output).device)
             found = net.get_judged_losses(output, to_tensor(y, net.device), numbers)
             losses[at] = found.double().cpu().numpy()
     return losses
 
 
-def compute_row_probabilities(net: Any) -> np.ndarray:
+def compute_row_probabilities(net: Any, by: Any = None) -> np.ndarray:
     """Return what the current network predicts for each training row, in eval mode.
 
     Parameters
     ----------
     net : NoisyLabelClassifier
         In training.
+    by : NoisyLabelClassifier or None, default=None
+        Who predicts them: a stage; None: the net itself.
 
     Returns
     -------
     probabilities : ndarray of shape (n_train, n_classes), dtype float32
         In the order of ``net.training_.rows``.
     """
+    by = net if by is None else by
     probabilities = np.empty((len(net.training_.rows), len(net.classes_)), np.float32)
-    with evaluating(net), torch.no_grad():
-        for at, _, output in _run_over_rows(net):
-            found = net.get_probabilities(get_logits(output))
+    with evaluating(by), torch.no_grad():
+        for at, _, output in _run_over_rows(net, by):
+            found = by.get_probabilities(get_logits(output))
             probabilities[at] = found.float().cpu().numpy()
     return probabilities
 
 
-def _run_over_rows(net: Any) -> Iterator[tuple[np.ndarray, Any, Any]]:
+def _run_over_rows(net: Any, by: Any) -> Iterator[tuple[np.ndarray, Any, Any]]:
     """Return for each batch of the training rows their positions, labels and outputs."""
     training = net.training_
     rows = CoresetDataset(
@@ -205,4 +208,4 @@ def _run_over_rows(net: Any) -> Iterator[tuple[np.ndarray, Any, Any]]:
         collate_fn=net.get_collate_fn("iterator_valid"),
     )
     for batch, y in net.get_iterator(rows, training=False):
-        yield batch.rows.cpu().numpy(), y, net.infer(batch.x, **training.fit_params)
+        yield batch.rows.cpu().numpy(), y, by.infer(batch.x, **training.fit_params)

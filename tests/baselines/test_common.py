@@ -17,8 +17,11 @@ from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
     AUMClassifier,
     CoTeachingClassifier,
+    CoTeachingPlusClassifier,
     D2LClassifier,
+    DecouplingClassifier,
     ELRClassifier,
+    INCVClassifier,
     JointOptimizationClassifier,
     MentorNetClassifier,
     SmallLossClassifier,
@@ -42,6 +45,11 @@ METHODS = {
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
     MentorNetClassifier: ({"percentile": 0.9}, {"percentile": [0.8, 0.9]}),
+    CoTeachingPlusClassifier: ({"noise_rate": 0.1}, {"warmup_epochs": [2, "auto"]}),
+    DecouplingClassifier: ({}, {"warmup_epochs": [1, 2]}),
+    # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
+    ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
+    INCVClassifier: ({"n_rounds": 2, "round_epochs": 6}, {"noise_rate": [0.1, "auto"]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
     SSRClassifier: ({"augment": GaussianNoise()}, {"n_neighbors": [10, 20]}),
 }
