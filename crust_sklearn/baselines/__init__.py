@@ -1,7 +1,8 @@
 """Published methods for wrong labels, as estimators on the same trunk as `CRUSTClassifier`."""
 
 from .co_teaching import CoTeachingClassifier
+from .divide_mix import DivideMixClassifier
 from .elr import ELRClassifier
 from .small_loss import SmallLossClassifier
 
-__all__ = ["CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = ["CoTeachingClassifier", "DivideMixClassifier", "ELRClassifier", "SmallLossClassifier"]

@@ -226,8 +226,8 @@ def check_readable(codes: np.ndarray | None) -> None:
         )
 
 
-def check_mixing(net: Any, x: Any, y: Any) -> None:
-    """Refuse mixup for a module that cannot take mixtures of its inputs.
+def check_mixing(net: Any, x: Any, y: Any, remedy: str = "Set mixup=None") -> None:
+    """Refuse to mix rows for a module that cannot take mixtures of its inputs.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def check_mixing(net: Any, x: Any, y: Any) -> None:
     except Exception as error:
         raise TypeError(
             f"module={type(net.module_).__name__} cannot take mixtures of its inputs, as "
-            f"floating-point numbers ({error}). Set mixup=None for token ids and the like."
+            f"floating-point numbers ({error}). {remedy} for token ids and the like."
         ) from error
 
 
