@@ -123,3 +123,20 @@ def get_prior_penalty(logits: Tensor) -> Tensor:
     # In logarithms, so that a class that nobody predicts does not make it infinite.
     log_mean = logits.log_softmax(dim=1).logsumexp(dim=0) - torch.tensor(float(n)).log()
     return -log_mean.mean() - torch.tensor(float(n_classes)).log()
+
+
+def get_negative_entropy(logits: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of ``sum_c p_c log p_c``, which is small where predictions are unsure.
+
+    Parameters
+    ----------
+    logits : tensor of shape (n, n_classes)
+    weight : tensor of shape (n,)
+        What each row counts.
+
+    Returns
+    -------
+    penalty : tensor of shape ()
+    """
+    log_p = logits.log_softmax(dim=1)
+    return (weight * (log_p.exp() * log_p).sum(dim=1)).mean()
