@@ -4,5 +4,12 @@ from .co_teaching import CoTeachingClassifier
 from .divide_mix import DivideMixClassifier
 from .elr import ELRClassifier
 from .small_loss import SmallLossClassifier
+from .ssr import SSRClassifier
 
-__all__ = ["CoTeachingClassifier", "DivideMixClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = [
+    "CoTeachingClassifier",
+    "DivideMixClassifier",
+    "ELRClassifier",
+    "SSRClassifier",
+    "SmallLossClassifier",
+]

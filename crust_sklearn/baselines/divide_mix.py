@@ -39,7 +39,8 @@ class DivideMixClassifier(MixMatchPair):
         No instance, which both networks would be.
     augment : callable
         Makes another view of a batch of inputs, on the device of the module:
-        ``crust_sklearn.modules.RandomCropFlip()`` for images, a little noise for tables. Required.
+        ``crust_sklearn.modules.RandomCropFlip()`` for images, ``GaussianNoise()`` for tables of
+        standardized features. Required.
     n_views : int, default=2
         Views of each row in a step, M.
     warmup_epochs : int, default=10
@@ -126,7 +127,9 @@ class DivideMixClassifier(MixMatchPair):
 
     Costs, for each network and step, a forward pass of M n rows for its own predictions, another
     one of those without label for the other's, and a forward and a backward pass of the mixtures;
-    and a pass over all rows for each epoch. @COST@
+    and a pass over all rows for each epoch. Together about five
+    times the time of plain training in an epoch after the warm-up (measured with an MLP), twice in
+    one of the warm-up.
 
     References
     ----------
@@ -135,18 +138,15 @@ class DivideMixClassifier(MixMatchPair):
 
     Examples
     --------
-    >>> import torch
     >>> from sklearn.datasets import load_digits
     >>> from crust_sklearn import make_label_noise
     >>> from crust_sklearn.baselines import DivideMixClassifier
-    >>> from crust_sklearn.modules import MLP
+    >>> from crust_sklearn.modules import MLP, GaussianNoise
     >>> X, y = load_digits(return_X_y=True)
     >>> X, y = (X[:600] / 16).astype("float32"), y[:600]
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> def add_noise(x):
-    ...     return x + 0.15 * torch.randn_like(x)
     >>> options = {"max_epochs": 15, "batch_size": 32, "random_state": 0, "verbose": 0}
-    >>> clf = DivideMixClassifier(MLP, augment=add_noise, **options).fit(X, noisy.y)
+    >>> clf = DivideMixClassifier(MLP, augment=GaussianNoise(0.15), **options).fit(X, noisy.y)
     >>> bool(noisy.is_wrong[clf.coreset_indices_].mean() < 0.05)
     True
     """
@@ -206,7 +206,7 @@ class DivideMixClassifier(MixMatchPair):
         training = self.training_
         assert training is not None
         x, y = training.fetch(np.arange(min(2, len(training.rows))))
-        check_mixing(self, x, y, "DivideMix mixes rows: take another method")
+        check_mixing(self, x, y, "Take a method that mixes no rows.")
         self.check_views(x)
 
     def _check_criterion(self) -> None:

@@ -226,14 +226,18 @@ def check_readable(codes: np.ndarray | None) -> None:
         )
 
 
-def check_mixing(net: Any, x: Any, y: Any, remedy: str = "Set mixup=None") -> None:
-    """Refuse to mix rows for a module that cannot take mixtures of its inputs.
+def check_mixing(
+    net: Any, x: Any, y: Any, remedy: str = "Set mixup=None for token ids and the like."
+) -> None:
+    """Refuse mixup for a module that cannot take mixtures of its inputs.
 
     Parameters
     ----------
     net : NoisyLabelClassifier
     x, y
         A small batch.
+    remedy : str
+        What to do about it, for the message.
     """
     rows, share = torch.arange(len(y)), torch.full((len(y),), 0.5)
     try:
@@ -243,7 +247,7 @@ def check_mixing(net: Any, x: Any, y: Any, remedy: str = "Set mixup=None") -> No
     except Exception as error:
         raise TypeError(
             f"module={type(net.module_).__name__} cannot take mixtures of its inputs, as "
-            f"floating-point numbers ({error}). {remedy} for token ids and the like."
+            f"floating-point numbers ({error}). {remedy}"
         ) from error
 
 

@@ -37,6 +37,8 @@ class RowOutputs:
     inputs : ndarray of shape (n_rows, n_inputs), dtype float32, or None
         What the module is given, if it was asked for, and if it is finite, a vector of
         floating-point numbers for each row (see `is_vectors`), and less than a gigabyte.
+    confidence : ndarray of shape (n_rows,), dtype float32, or None
+        The probability of the predicted class.
     """
 
     predicted: np.ndarray
@@ -44,6 +46,7 @@ class RowOutputs:
     gradients: np.ndarray | None = None
     metric: Any = None
     inputs: np.ndarray | None = None
+    confidence: np.ndarray | None = None
 
 
 def compute_row_outputs(
@@ -107,7 +110,9 @@ def compute_row_outputs(
                     y_pred, y, at.to(y.device)
                 ),
             )
-            parts = {"predicted": get_logits(found.output).argmax(dim=1)}
+            logits = get_logits(found.output)
+            parts = {"predicted": logits.argmax(dim=1)}
+            parts["confidence"] = net.get_probabilities(logits).amax(dim=1).float()
             parts["features"] = found.features
             if found.rows is not None:
                 parts["gradients"] = found.rows

@@ -16,10 +16,12 @@ from skorch.dataset import ValidSplit
 from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
     CoTeachingClassifier,
+    DivideMixClassifier,
     ELRClassifier,
     SmallLossClassifier,
+    SSRClassifier,
 )
-from crust_sklearn.modules import MLP
+from crust_sklearn.modules import MLP, GaussianNoise
 
 X, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X).astype(np.float32)
@@ -31,9 +33,14 @@ GIVEN = np.where(np.arange(150) % 10 == 0, (Y + 1) % 3, Y)
 METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
+    DivideMixClassifier: (
+        {"augment": GaussianNoise(), "warmup_epochs": 3},
+        {"lambda_u": [0.0, 25.0]},
+    ),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
+    SSRClassifier: ({"augment": GaussianNoise()}, {"n_neighbors": [10, 20]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
 KNOWS_ITS_END: set[type] = set()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from crust_sklearn.modules import RandomCropFlip
+from crust_sklearn.modules import GaussianNoise, RandomCropFlip
 
 
 def get_all_variants(image, padding, flip):
@@ -104,3 +104,52 @@ def test_refuses_padding_that_is_not_a_count(padding):
 def test_refuses_flat_input():
     with pytest.raises(ValueError, match="Expected images of shape"):
         RandomCropFlip()(torch.zeros(2, 64))
+
+
+def test_noise_is_normal_with_the_given_deviation():
+    torch.manual_seed(0)
+    X = torch.arange(4.0).expand(5000, 4)
+    noise = (GaussianNoise(0.5)(X) - X).double()
+    torch.testing.assert_close(noise.mean(dim=0), torch.zeros(4).double(), atol=0.03, rtol=0)
+    torch.testing.assert_close(noise.T.cov(), 0.25 * torch.eye(4).double(), atol=0.015, rtol=0)
+    # Of a normal distribution, 68.3 % lie within one deviation, 95.4 % within two.
+    shares = [(noise.abs() < bound).double().mean().item() for bound in (0.5, 1.0)]
+    assert shares == pytest.approx([0.683, 0.954], abs=0.01)
+
+
+def test_noise_rests_in_eval_mode_and_leaves_its_input_alone():
+    X = torch.arange(8.0).reshape(2, 4)
+    before = X.clone()
+    assert GaussianNoise().eval()(X) is X
+    assert not torch.equal(GaussianNoise()(X), X)
+    assert torch.equal(X, before)
+    assert torch.equal(GaussianNoise(std=0)(X), X)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [(torch.float64, torch.float64), (torch.float16, torch.float16), (torch.int64, torch.float32)],
+)
+def test_noise_keeps_the_shape_and_makes_floats(dtype, expected):
+    noisy = GaussianNoise()(torch.ones(3, 2, 4, dtype=dtype))
+    assert noisy.shape == (3, 2, 4)
+    assert noisy.dtype == expected
+
+
+def test_noise_follows_the_seed_of_torch():
+    X, augment = torch.zeros(3, 4), GaussianNoise()
+    torch.manual_seed(3)
+    first, second = augment(X), augment(X)
+    torch.manual_seed(3)
+    assert torch.equal(augment(X), first)
+    assert not torch.equal(second, first)
+
+
+def test_noise_shows_its_parameter_and_pickles():
+    assert repr(pickle.loads(pickle.dumps(GaussianNoise(0.25)))) == "GaussianNoise(std=0.25)"
+
+
+@pytest.mark.parametrize("std", [-1, "a", None, True])
+def test_refuses_noise_of_no_deviation(std):
+    with pytest.raises((TypeError, ValueError), match="std must be a number at least 0"):
+        GaussianNoise(std)
