@@ -48,7 +48,7 @@ class DivideMixClassifier(MixMatchPair):
         has 30 for CIFAR-100 and 1 for images from the web, of larger networks.
     entropy_penalty : bool, default=False
         Whether the negative entropy of the predictions is added to the loss of the warm-up
-        (Eq. 3), so that the networks are not yet sure of wrong labels. For noise that sends all
+        so that the networks are not yet sure of wrong labels. For noise that sends all
         wrong labels of a class to the same other one.
     clean_threshold : float, default=0.5
         The probability above which a row keeps its label, in [0, 1].
@@ -56,9 +56,11 @@ class DivideMixClassifier(MixMatchPair):
         Sharpens the targets, T > 0; at 1, they stay as they are.
     alpha : float, default=4.0
         The first view's share in a mixture is ``max(b, 1 - b)``, with b of Beta(alpha, alpha).
-    lambda_u : float, default=25.0
-        The weight of the loss of rows without label. The paper chooses it for each data set, from
-        0 for little or asymmetric noise to 150 for CIFAR-100; 25 is for half of the labels wrong.
+    lambda_u : float, default=0.0
+        The weight of the loss of rows without label. The paper chooses it for each data set: 0 for
+        labels from the web, for asymmetric and for little noise, 25 for CIFAR-10 with half of the
+        labels wrong, up to 150 for CIFAR-100. At 0, these rows still have a part in the mixtures
+        and in the penalty of the mean prediction.
     n_ramp : int, default=16
         The epochs after the warm-up over which this weight rises from 0.
     predict_by : {"mean", "first"}, default="mean"
@@ -101,11 +103,11 @@ class DivideMixClassifier(MixMatchPair):
     prediction of the network for the views of a row, and p' that of the other one:
 
     - targets are ``w y + (1 - w) p`` for the rows that keep their label, and ``(p + p') / 2`` for
-      the others, both sharpened: ``q_c^(1/T) / sum_k q_k^(1/T)`` (Eq. 4 to 7). No gradient goes
+      the others, both sharpened: ``q_c^(1/T) / sum_k q_k^(1/T)``. No gradient goes
       through them.
     - Each of the M n views is mixed with another one of them, and so are their targets, with one
-      share for the batch (Eq. 8).
-    - The loss is ``L_X + lambda_u r(t) L_U + L_reg`` (Eq. 9 to 12): the mean cross-entropy of the
+      share for the batch.
+    - The loss is ``L_X + lambda_u r(t) L_U + L_reg``: the mean cross-entropy of the
       mixtures whose first view has a label, weighted by `sample_weight`; the mean squared error of
       the probabilities of the others; and ``sum_c 1/C log((1/C) / pbar_c)``, with the mean
       prediction pbar, which holds against predicting one class for all, and so against classes of
@@ -162,7 +164,7 @@ class DivideMixClassifier(MixMatchPair):
         clean_threshold: float = 0.5,
         temperature: float = 0.5,
         alpha: float = 4.0,
-        lambda_u: float = 25.0,
+        lambda_u: float = 0.0,
         n_ramp: int = 16,
         predict_by: str = MEAN,
         **kwargs: Any,

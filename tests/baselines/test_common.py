@@ -34,8 +34,8 @@ METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
     DivideMixClassifier: (
-        {"augment": GaussianNoise(), "warmup_epochs": 3},
-        {"lambda_u": [0.0, 25.0]},
+        {"augment": GaussianNoise(), "warmup_epochs": 4},
+        {"lambda_u": [0.0, 1.0]},
     ),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
