@@ -44,12 +44,13 @@ class DivideMixClassifier(MixMatchPair):
     n_views : int, default=2
         Views of each row in a step, M.
     warmup_epochs : int, default=10
-        Epochs on all rows by the criterion before the first division; the paper's for CIFAR-10. It
-        has 30 for CIFAR-100 and 1 for images from the web, of larger networks.
+        Epochs on all rows by the criterion before the first division, at least 1. It is 10 for
+        CIFAR-10, 30 for CIFAR-100 and 1 for images from the web in the authors' code, of 300, 300
+        and 80. Losses tell wrong labels apart once the classes have been learnt.
     entropy_penalty : bool, default=False
-        Whether the negative entropy of the predictions is added to the loss of the warm-up
-        so that the networks are not yet sure of wrong labels. For noise that sends all
-        wrong labels of a class to the same other one.
+        Whether the negative entropy of the predictions is added to the loss of the warm-up, so that
+        the networks are not yet sure of wrong labels. For noise that gives all wrong labels of a
+        class the same other one (the paper's asymmetric noise, and Clothing1M).
     clean_threshold : float, default=0.5
         The probability above which a row keeps its label, in [0, 1].
     temperature : float, default=0.5
@@ -102,36 +103,35 @@ class DivideMixClassifier(MixMatchPair):
     For a batch of n rows, with M views of each, y the given label as a unit vector, p the mean
     prediction of the network for the views of a row, and p' that of the other one:
 
-    - targets are ``w y + (1 - w) p`` for the rows that keep their label, and ``(p + p') / 2`` for
-      the others, both sharpened: ``q_c^(1/T) / sum_k q_k^(1/T)``. No gradient goes
-      through them.
+    - Targets are ``w y + (1 - w) p`` for the rows that keep their label, and ``(p + p') / 2`` for
+      the others, both sharpened: ``q_c^(1/T) / sum_k q_k^(1/T)``. No gradient goes through them.
     - Each of the M n views is mixed with another one of them, and so are their targets, with one
-      share for the batch.
-    - The loss is ``L_X + lambda_u r(t) L_U + L_reg``: the mean cross-entropy of the
-      mixtures whose first view has a label, weighted by `sample_weight`; the mean squared error of
-      the probabilities of the others; and ``sum_c 1/C log((1/C) / pbar_c)``, with the mean
-      prediction pbar, which holds against predicting one class for all, and so against classes of
-      very different sizes. ``r(t)`` rises from 0 to 1 over `n_ramp` epochs.
+      share for the batch, drawn for each network.
+    - The loss is ``L_X + lambda_u r(t) L_U + L_reg``: the mean cross-entropy of the mixtures whose
+      first view has a label, weighted by `sample_weight`; the mean squared error of the
+      probabilities of the others; and ``sum_c (1/C) log((1/C) / pbar_c)`` with the mean prediction
+      pbar of all. This keeps from predicting one class for all, and holds against classes of very
+      different sizes. ``r(t)`` rises from 0 to 1 over `n_ramp` epochs.
 
     Rows of `sample_weight` zero are in neither part, and no mixture is made with them; the mixture
     of Gaussians is fitted without them. Where all losses are equal, all labels are kept. The rows
     are divided by the losses of the criterion, `label_smoothing` included.
 
-    What the authors' code does otherwise: it draws as many rows with a label as without for each
-    step, and its epochs go over those with one; here, a batch has them as they come, and an epoch
-    goes over all rows. A part that is missing in a batch adds nothing to its loss. There,
-    the second network's epoch begins when the first one's is over, and has other views; here, both
-    take each step together. As there, own predictions are made in train mode and the other
-    network's in eval mode. For 90 % of wrong labels, it averages the losses of the last 5 epochs;
-    here, those of the current networks always count. It tests by the sum of the logits, the paper
-    by the mean prediction, as here. It trains by SGD (0.02, momentum 0.9, weight decay 5e-4,
-    batches of 64, 300 epochs, a tenth of the rate from epoch 150 on).
+    The authors' code draws for each step as many rows without a label as with one, and its epochs
+    go over those with one; here, a batch has them as they come, and an epoch goes over all rows. A
+    part that is missing in a batch adds nothing to its loss. There, the second network's epoch
+    begins when the first one's is over, on views of its own; here, both take each step together, on
+    the same views. As there, a network's own predictions are made in train mode, and the other
+    one's in eval mode. For 90 % of wrong labels, it divides by the mean loss of the last 5 epochs;
+    here, it is always the current one. For images from the web, alpha is 0.5, and only mixtures
+    whose first view has a label are made. It tests by the sum of both networks' logits; here, and
+    in the paper, it is their mean prediction. It trains by SGD (0.02, momentum 0.9, weight decay
+    5e-4, batches of 64, 300 epochs, a tenth of the rate from epoch 150 on).
 
-    Costs, for each network and step, a forward pass of M n rows for its own predictions, another
-    one of those without label for the other's, and a forward and a backward pass of the mixtures;
-    and a pass over all rows for each epoch. Together about five
-    times the time of plain training in an epoch after the warm-up (measured with an MLP), twice in
-    one of the warm-up.
+    An epoch of the warm-up costs twice plain training, a later one about five times (measured with
+    an MLP): for each network and step, a forward pass of all views, one of the views without label
+    for the other network, and a forward and a backward pass of the mixtures; and, for each epoch, a
+    pass over all rows.
 
     References
     ----------
