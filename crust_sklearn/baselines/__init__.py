@@ -5,6 +5,7 @@ from .co_teaching import CoTeachingClassifier
 from .co_teaching_plus import CoTeachingPlusClassifier
 from .d2l import D2LClassifier
 from .decoupling import DecouplingClassifier
+from .divide_mix import DivideMixClassifier
 from .elr import ELRClassifier
 from .incv import INCVClassifier
 from .joint_optimization import JointOptimizationClassifier
@@ -18,6 +19,7 @@ __all__ = [
     "CoTeachingPlusClassifier",
     "D2LClassifier",
     "DecouplingClassifier",
+    "DivideMixClassifier",
     "ELRClassifier",
     "INCVClassifier",
     "JointOptimizationClassifier",

@@ -86,7 +86,7 @@ class TwoNetworkClassifier(NoisyLabelClassifier):
 
     @contextmanager
     def alone(self, *, peer: bool = False) -> Iterator[None]:
-        """Inside, what is said of rows in eval mode is said by one of the networks.
+        """Inside, batches go through one of the networks alone.
 
         Parameters
         ----------
@@ -103,9 +103,16 @@ class TwoNetworkClassifier(NoisyLabelClassifier):
             del kept["is_alone"]
 
     @property
+    def is_alone(self) -> bool:
+        """Whether batches go through one of the networks alone."""
+        return self.training_ is not None and "is_alone" in self.training_.kept
+
+    @property
     def is_in_step(self) -> bool:
-        """Whether a training batch is on its way through the networks."""
-        return self.training_ is not None and self.training_.batch is not None
+        """Whether a training batch is on its way through both networks."""
+        if self.training_ is None or self.training_.batch is None:
+            return False
+        return self.module_.training and not self.is_alone
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Run the networks on a batch.
@@ -122,9 +129,8 @@ class TwoNetworkClassifier(NoisyLabelClassifier):
             Of a training batch, the logits of both; else those that predictions are made of.
         """
         first = super().infer(x, **fit_params)
-        in_step = self.is_in_step and self.module_.training
-        is_alone = self.training_ is not None and "is_alone" in self.training_.kept
-        if not in_step and (is_alone or self.predict_by == FIRST):
+        in_step = self.is_in_step
+        if not in_step and (self.is_alone or self.predict_by == FIRST):
             return first
         with self.as_peer():
             second = super().infer(x, **fit_params)

@@ -20,6 +20,7 @@ from crust_sklearn.baselines import (
     CoTeachingPlusClassifier,
     D2LClassifier,
     DecouplingClassifier,
+    DivideMixClassifier,
     ELRClassifier,
     INCVClassifier,
     JointOptimizationClassifier,
@@ -41,8 +42,10 @@ METHODS = {
     AUMClassifier: ({}, {"percentile": [90, 99]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
     D2LClassifier: ({"warmup_epochs": 2, "window": 3}, {"window": [2, 3]}),
-    # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
-    ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
+    DivideMixClassifier: (
+        {"augment": GaussianNoise(), "warmup_epochs": 4},
+        {"lambda_u": [0.0, 1.0]},
+    ),
     JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
     MentorNetClassifier: ({"percentile": 0.9}, {"percentile": [0.8, 0.9]}),
     CoTeachingPlusClassifier: ({"noise_rate": 0.1}, {"warmup_epochs": [2, "auto"]}),
