@@ -56,7 +56,8 @@ class AUMClassifier(StagesMixin, NoisyLabelClassifier):
     aum_ : ndarray of shape (n_samples,), dtype float64
         The AUM of each row, from the training in which it was no threshold sample; of two such, the
         one in which it is farther above the threshold. NaN for rows of a validation split. See the
-        notes for how the two trainings are brought to one threshold.
+        notes for how the two trainings are brought to one threshold. Rows that no batch of either
+        held (with ``drop_last``) have none, and are kept.
     aum_threshold_ : float
         Rows of a lower AUM are dropped: the mean of the thresholds of the two trainings.
     coreset_indices_ : ndarray of shape (n_coreset,), dtype int64
