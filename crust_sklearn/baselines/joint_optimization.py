@@ -154,6 +154,12 @@ class JointOptimizationClassifier(StagesMixin, NoisyLabelClassifier):
     def check_training(self) -> None:
         """Refuse criteria that know no soft labels, and a prior of other classes."""
         super().check_training()
+        assert self.training_ is not None
+        if self.training_.codes is None:
+            raise ValueError(
+                "The labels of X cannot be read, and new ones begin with them. Pass them apart, "
+                "fit(dataset, y), or give the dataset an attribute `y` or `targets`."
+            )
         criterion = self.criterion_
         if not isinstance(criterion, nn.CrossEntropyLoss) or criterion.reduction != "mean":
             raise ValueError(

@@ -177,13 +177,28 @@ def test_rows_of_a_validation_split_have_no_labels():
 def test_corrects_labels_and_beats_plain_training():
     x, y = load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
-    noisy = make_label_noise(y[:900], "asymmetric", 0.3, random_state=0)
+    noisy = make_label_noise(y[:600], "asymmetric", 0.3, random_state=0)
     options = {"max_epochs": 20, "verbose": 0, "random_state": 0}
-    net = JointOptimizationClassifier(MLP, relabel_lr=0.01, **options).fit(x[:900], noisy.y)
-    plain = NoisyLabelClassifier(MLP, **options).fit(x[:900], noisy.y)
-    is_right = net.relabelled_.argmax(axis=1) == y[:900]
+    net = JointOptimizationClassifier(MLP, relabel_lr=0.01, **options).fit(x[:600], noisy.y)
+    plain = NoisyLabelClassifier(MLP, **options).fit(x[:600], noisy.y)
+    is_right = net.relabelled_.argmax(axis=1) == y[:600]
     assert is_right.mean() > 0.9  # 0.7 of those given
-    assert net.score(x[900:], y[900:]) > plain.score(x[900:], y[900:]) + 0.05
+    assert net.score(x[600:], y[600:]) > plain.score(x[600:], y[600:]) + 0.05
+
+
+def test_labels_have_to_be_known():
+    class Loader(torch.utils.data.DataLoader):
+        """Somebody's own, as which labels are not asked for."""
+
+    class Pairs(torch.utils.data.Dataset):
+        def __len__(self):
+            return 60
+
+        def __getitem__(self, i):
+            return X[i], Y[i]
+
+    with pytest.raises(ValueError, match="cannot be read"):
+        make(iterator_train=Loader).fit(Pairs(), None)
 
 
 @pytest.mark.parametrize(
