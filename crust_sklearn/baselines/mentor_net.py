@@ -68,7 +68,7 @@ class MentorNetClassifier(
         Of "learned": the share of the trusted rows that are given wrong labels, in (0, 1): the
         share of wrong labels among the other rows, known or guessed. "auto": what label quality
         finds of these after a training of one epoch (for images and the like, of four, or a
-        third of the epochs).
+        third of the epochs). At least one row is, and one is not.
     **kwargs : dict
         As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
         batch_size=64, iterator_train__shuffle=True``.
@@ -123,7 +123,8 @@ class MentorNetClassifier(
     them in the first 17 % of the epochs, 5 % in later ones), which is left out here, and holds the
     percentage that a learned mentor sees at the end of the burn-in (18 %). Its learned mentors come
     from true and noisy labels of another training. The paper also gives the label to the mentor,
-    which the code leaves out as well, and learns the mentor anew while the net is trained (Algorithm 1).
+    which the code leaves out as well, and learns the mentor anew while the net is trained
+    (Algorithm 1).
 
     References
     ----------
