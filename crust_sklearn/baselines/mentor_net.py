@@ -68,7 +68,7 @@ class MentorNetClassifier(
         Of "learned": the share of the trusted rows that are given wrong labels, in (0, 1): the
         share of wrong labels among the other rows, known or guessed. "auto": what label quality
         finds of these after a training of one epoch (for images and the like, of four, or a
-        third of the epochs).
+        third of the epochs). At least one row is, and one is not.
     **kwargs : dict
         As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
         batch_size=64, iterator_train__shuffle=True``.
@@ -111,13 +111,20 @@ class MentorNetClassifier(
     Epochs are counted over all calls, and percentages are of `max_epochs`: what comes after is
     trained on as the last percent.
 
+    `percentile` matters: with far more wrong labels than ``1 - percentile``, lambda_1 lies among
+    their losses, and a given curriculum may be worse than plain training. A learned one suffers
+    less. The mentor learns from a training in which all rows count: where wrong labels are weighted
+    down, their losses, and with them lambda_1, become larger than those it has learnt from.
+
     The authors' code lets a network learn the predefined curriculum, too; here its formula is used
     as it is, with one ``lambda_2``, where they change from 0 to 1 at 90 % of the epochs. It
-    begins ``lambda_1`` at zero, not at the percentile of the first batch. It drops rows at random
-    (half of them in the first 17 % of the epochs, 5 % in later ones), which is left out here, and
-    holds the percentage that a learned mentor sees at the end of the burn-in (18 %). Its learned
-    mentors come from other data sets, with true and noisy labels of some rows. The paper also
-    learns the mentor anew while the net is trained (Algorithm 1, SPADE).
+    begins ``lambda_1`` at zero, not at the percentile of the first batch, and its script keeps 0.5
+    of the moving average where the function it calls says 0.9. It drops rows at random (half of
+    them in the first 17 % of the epochs, 5 % in later ones), which is left out here, and holds the
+    percentage that a learned mentor sees at the end of the burn-in (18 %). Its learned mentors come
+    from true and noisy labels of another training. The paper also gives the label to the mentor,
+    which the code leaves out as well, and learns the mentor anew while the net is trained
+    (Algorithm 1).
 
     References
     ----------
