@@ -24,7 +24,7 @@ from ..nets.row_outputs import compute_row_outputs
 # Entries of the state: what the votes said of the given labels, and the loss of each class.
 QUALITY, SUGGESTED, CLASS_WEIGHTS = "label_quality", "suggested", "class_weights"
 # The authors' neighbours are one in so many rows of CIFAR; on small sets, so few say too little.
-ROWS_PER_NEIGHBOR, MIN_NEIGHBORS = 250, 20
+ROWS_PER_NEIGHBOR, MIN_NEIGHBORS = 250, 10
 
 
 class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
@@ -99,8 +99,8 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
     its partner. On small tables, that is about twice plain training.
 
     200 neighbours are more than a class has rows in many a table, and votes among most of the rows
-    tell nothing. So k is at most one in 250 rows, as with the 50000 rows of CIFAR, or 20 where that
-    is more; and in no case above half the mean number of rows of a class.
+    tell nothing. So k is at most a fifth of the mean number of rows of a class, or one in 250 rows,
+    as the authors' is for CIFAR, or 10, whichever is most; and in no case above half that number.
 
     Labels are made anew from the given ones in each epoch: a row that was relabelled is given back
     its label where the network is no longer sure. If fewer than two rows are kept, the epoch goes
@@ -342,9 +342,8 @@ def limit_neighbors(n_neighbors: int, n_rows: int, n_classes: int) -> int:
     n_neighbors : int
         At least 1.
     """
-    by_rows = max(MIN_NEIGHBORS, n_rows // ROWS_PER_NEIGHBOR)
-    by_class = n_rows // (2 * n_classes)
-    return max(1, min(n_neighbors, by_rows, by_class))
+    most = max(n_rows // (5 * n_classes), n_rows // ROWS_PER_NEIGHBOR, MIN_NEIGHBORS)
+    return max(1, min(n_neighbors, most, n_rows // (2 * n_classes)))
 
 
 def balance(codes: np.ndarray, n_classes: int, sample_weight: np.ndarray | None) -> np.ndarray:

@@ -140,9 +140,11 @@ def test_without_an_epoch_after_the_warm_up_predictions_judge():
         (50_000, 10, 200),
         (50_000, 100, 200),
         (1_000_000, 14, 200),
-        (20_000, 10, 80),
-        (1200, 10, 20),
-        (90, 3, 15),
+        (50_000, 1000, 25),
+        (1200, 10, 24),
+        (1200, 60, 10),
+        (100, 2, 10),
+        (60, 6, 5),
         (3, 2, 1),
     ],
 )
@@ -281,10 +283,10 @@ def test_token_ids_are_refused():
 def test_finds_the_wrong_labels_of_digits_and_learns_without_them():
     digits, y = load_digits(return_X_y=True)
     digits = (digits / 16).astype(np.float32)
-    train, test = np.s_[:700], np.s_[700:]
+    train, test = np.s_[:600], np.s_[600:]
     noisy = make_label_noise(y[train], "symmetric", 0.4, random_state=0)
-    options = {"max_epochs": 20, "lr": 0.01, "random_state": 0, "verbose": 0}
-    options |= {"module__hidden_sizes": (64,), "batch_size": 32}
+    options = {"max_epochs": 15, "lr": 0.02, "random_state": 0, "verbose": 0}
+    options |= {"module__hidden_sizes": (64,), "batch_size": 40}
     ours = SSRClassifier(MLP, augment=GaussianNoise(), **options).fit(digits[train], noisy.y)
     plain = NoisyLabelClassifier(MLP, **options).fit(digits[train], noisy.y)
     assert noisy.is_wrong[ours.coreset_indices_].mean() < 0.03
