@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .._validation import check_choice, check_number
+from .._validation import check_number
+from ._reduction import check_reduction, reduce_losses
 
 
 # By its base, skorch knows that outputs are logits: predict_proba takes their softmax.
@@ -36,7 +37,7 @@ class GeneralizedCrossEntropyLoss(nn.CrossEntropyLoss):
     """
 
     def __init__(self, q: float = 0.7, reduction: str = "mean"):
-        super().__init__(reduction=check_choice("reduction", reduction, ("mean", "sum", "none")))
+        super().__init__(reduction=check_reduction(reduction))
         self.q = check_number("q", q, low=0, high=1, open_low=True)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -54,7 +55,4 @@ class GeneralizedCrossEntropyLoss(nn.CrossEntropyLoss):
         loss : tensor of shape (), or (n_examples,) without reduction
         """
         log_p = input.log_softmax(dim=1).gather(1, target[:, None]).squeeze(1)
-        losses = -(self.q * log_p).expm1() / self.q
-        if self.reduction == "none":
-            return losses
-        return losses.sum() if self.reduction == "sum" else losses.mean()
+        return reduce_losses(-(self.q * log_p).expm1() / self.q, self.reduction)
