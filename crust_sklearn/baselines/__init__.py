@@ -2,6 +2,12 @@
 
 from .co_teaching import CoTeachingClassifier
 from .elr import ELRClassifier
+from .forward_correction import ForwardCorrectionClassifier
 from .small_loss import SmallLossClassifier
 
-__all__ = ["CoTeachingClassifier", "ELRClassifier", "SmallLossClassifier"]
+__all__ = [
+    "CoTeachingClassifier",
+    "ELRClassifier",
+    "ForwardCorrectionClassifier",
+    "SmallLossClassifier",
+]

@@ -76,7 +76,7 @@ class StagesMixin:
         params = {
             key: clone(value, safe=False)
             for key, value in self.get_params(deep=False).items()  # type: ignore[attr-defined]
-            if key not in own and key != "_params_to_validate"
+            if key not in own and not key.startswith("_")
         }
         return params | {
             "callbacks": _without_validation(params["callbacks"]),

@@ -17,6 +17,7 @@ from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
     CoTeachingClassifier,
     ELRClassifier,
+    ForwardCorrectionClassifier,
     SmallLossClassifier,
 )
 from crust_sklearn.modules import MLP
@@ -33,6 +34,7 @@ METHODS = {
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
+    ForwardCorrectionClassifier: ({}, {"anchor_quantile": [0.9, 0.97]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
