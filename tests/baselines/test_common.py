@@ -16,6 +16,7 @@ from skorch.dataset import ValidSplit
 from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
 from crust_sklearn.baselines import (
     CoTeachingClassifier,
+    DMIClassifier,
     ELRClassifier,
     ForwardCorrectionClassifier,
     SmallLossClassifier,
@@ -32,6 +33,7 @@ GIVEN = np.where(np.arange(150) % 10 == 0, (Y + 1) % 3, Y)
 METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
+    DMIClassifier: ({}, {"lr_ratio": [0.01, 0.1]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     ForwardCorrectionClassifier: ({}, {"anchor_quantile": [0.9, 0.97]}),
