@@ -5,6 +5,7 @@ from .dmi import DMIClassifier
 from .elr import ELRClassifier
 from .forward_correction import ForwardCorrectionClassifier
 from .small_loss import SmallLossClassifier
+from .t_revision import TRevisionClassifier
 
 __all__ = [
     "CoTeachingClassifier",
@@ -12,4 +13,5 @@ __all__ = [
     "ELRClassifier",
     "ForwardCorrectionClassifier",
     "SmallLossClassifier",
+    "TRevisionClassifier",
 ]

@@ -20,6 +20,7 @@ from crust_sklearn.baselines import (
     ELRClassifier,
     ForwardCorrectionClassifier,
     SmallLossClassifier,
+    TRevisionClassifier,
 )
 from crust_sklearn.modules import MLP
 
@@ -38,6 +39,7 @@ METHODS = {
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     ForwardCorrectionClassifier: ({}, {"anchor_quantile": [0.9, 0.97]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
+    TRevisionClassifier: ({}, {"slack_range": [0.0, 0.1]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
 KNOWS_ITS_END: set[type] = set()
