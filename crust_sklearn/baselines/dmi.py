@@ -129,7 +129,7 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
         counts = np.bincount(training.codes[has_say], minlength=n_classes)
         if len(missing := np.flatnonzero(counts == 0)):
             raise ValueError(
-                f"The class {self.classes_[missing[0]]!r} has no training row of positive weight, "
+                f"The class {self.classes_[missing[0]]} has no training row of positive weight, "
                 "so that the determinant of labels and predictions is always zero. Give rows of "
                 "each class, or leave the class out."
             )

@@ -77,7 +77,7 @@ def test_learning_rates_are_scaled_and_schedules_see_it():
 def test_a_new_learning_rate_is_that_of_the_first_training():
     net = make(lr_ratio=0.25).fit(X, Y).set_params(lr=0.1)
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
-    net.set_params(optimizer=torch.optim.SGD)  # makes a new one
+    net.initialize()  # makes a new one
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
 
 
