@@ -80,10 +80,10 @@ class ForwardCorrectionClassifier(TransitionsMixin, NoisyLabelClassifier):
 
     An estimate is as good as its anchors: a network that knows its labels by heart finds hardly
     any noise in them, one that is not sure of any row finds too much. Hence the first training is
-    shorter than the second; in the paper it is as long. The paper leaves out what is above the
-    97th percentile of a class's probability over all rows; here that is over the rows given the
-    class, so that the anchor is one of them also where classes are many. No estimated probability
-    is less than 1e-8.
+    shorter than the second; in the paper it is as long. For CIFAR-10 the paper leaves out
+    what is above the 97th percentile of a class's probability over all rows; here that is over the
+    rows given the class, so that the anchor is one of them also where classes are many. No
+    estimated probability is less than 1e-8.
 
     ``valid_loss`` is the criterion's of the predictions, not corrected, as where the labels of
     validation are right.

@@ -90,7 +90,7 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
     Here :math:`T + \Delta T` is scaled to rows that sum to one also in the loss. As it is, the
     loss falls with each of its entries, and they all would grow. The authors' code does not scale
     it. The loss of the third training is no measure of how right a matrix is: where T is right
-    already, its minimum may be elsewhere, mostly at more noise. Hence the slack is kept small.
+    already, its minimum may be elsewhere. Hence the slack is kept small.
 
     The authors' settings for CIFAR-10 are 20, 200 and 200 epochs. A tenth of the epochs is few for
     small data, whose anchors are then sure of nothing. Adam's rate there is 5e-7, for the network,
