@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ._reduction import check_reduction, reduce_losses
-from ._transition_matrix import check_columns, check_transition_matrix, make_buffer
+from .transition_matrix import check_columns, check_transition_matrix, make_buffer
 
 # A loss is multiplied by up to this; beyond, its noise drowns whatever a data set can tell.
 _MAX_CONDITION = 1e6

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from ._reduction import check_reduction, reduce_losses
-from ._transition_matrix import check_columns, check_transition_matrix, make_buffer
+from .transition_matrix import (
+    check_columns,
+    check_labels_occur,
+    check_transition_matrix,
+    make_buffer,
+)
 
 
 # By its base, skorch knows that outputs are logits: predict_proba takes their softmax.
@@ -79,7 +83,7 @@ class ForwardCorrectedLoss(nn.CrossEntropyLoss):
     def __init__(self, transition_matrix: Any, reduction: str = "mean"):
         super().__init__(reduction=check_reduction(reduction))
         matrix = check_transition_matrix(transition_matrix)
-        _check_labels_occur(matrix)
+        check_labels_occur(matrix)
         self.register_buffer("transition_matrix", make_buffer(matrix, transition_matrix))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -100,14 +104,3 @@ class ForwardCorrectedLoss(nn.CrossEntropyLoss):
         log_given = self.transition_matrix.to(input.dtype).log().T[target]
         losses = -(input.log_softmax(dim=1) + log_given).logsumexp(dim=1)
         return reduce_losses(losses, self.reduction)
-
-
-def _check_labels_occur(matrix: np.ndarray) -> None:
-    """Refuse a label that no true class is given."""
-    never = np.flatnonzero(matrix.max(axis=0) == 0)
-    if len(never):
-        raise ValueError(
-            f"By transition_matrix no class is ever given the label of column {never[0]}, and the "
-            "loss of a row with it would be infinite. Give it a positive probability, as "
-            "0.99 * T + 0.01 * np.eye(len(T)) does, or leave the class out."
-        )

@@ -21,12 +21,15 @@ from crust_sklearn.baselines import (
     D2LClassifier,
     DecouplingClassifier,
     DivideMixClassifier,
+    DMIClassifier,
     ELRClassifier,
+    ForwardCorrectionClassifier,
     INCVClassifier,
     JointOptimizationClassifier,
     MentorNetClassifier,
     SmallLossClassifier,
     SSRClassifier,
+    TRevisionClassifier,
 )
 from crust_sklearn.modules import MLP, GaussianNoise
 
@@ -41,20 +44,23 @@ METHODS = {
     NoisyLabelClassifier: ({}, {"lr": [0.05, 0.1]}),
     AUMClassifier: ({}, {"percentile": [90, 99]}),
     CoTeachingClassifier: ({"noise_rate": 0.1}, {"noise_rate": [0.1, "auto"]}),
+    CoTeachingPlusClassifier: ({"noise_rate": 0.1}, {"warmup_epochs": [2, "auto"]}),
     D2LClassifier: ({"warmup_epochs": 2, "window": 3}, {"window": [2, 3]}),
+    DecouplingClassifier: ({}, {"warmup_epochs": [1, 2]}),
     DivideMixClassifier: (
         {"augment": GaussianNoise(), "warmup_epochs": 4},
         {"lambda_u": [0.0, 1.0]},
     ),
-    JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
-    MentorNetClassifier: ({"percentile": 0.9}, {"percentile": [0.8, 0.9]}),
-    CoTeachingPlusClassifier: ({"noise_rate": 0.1}, {"warmup_epochs": [2, "auto"]}),
-    DecouplingClassifier: ({}, {"warmup_epochs": [1, 2]}),
+    DMIClassifier: ({}, {"lr_ratio": [0.01, 0.1]}),
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
+    ForwardCorrectionClassifier: ({}, {"anchor_quantile": [0.9, 0.97]}),
     INCVClassifier: ({"n_rounds": 2, "round_epochs": 6}, {"noise_rate": [0.1, "auto"]}),
+    JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
+    MentorNetClassifier: ({"percentile": 0.9}, {"percentile": [0.8, 0.9]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
     SSRClassifier: ({"augment": GaussianNoise()}, {"n_neighbors": [10, 20]}),
+    TRevisionClassifier: ({}, {"slack_range": [0.0, 0.1]}),
 }
 # What follows from the number of epochs of a call: two calls differ from one.
 # D2L weighs labels by the share of the epochs that are over.

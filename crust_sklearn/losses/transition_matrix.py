@@ -60,6 +60,17 @@ def check_transition_matrix(transition_matrix: Any) -> np.ndarray:
     return matrix
 
 
+def check_labels_occur(matrix: np.ndarray) -> None:
+    """Refuse a label that no true class is given."""
+    never = np.flatnonzero(matrix.max(axis=0) == 0)
+    if len(never):
+        raise ValueError(
+            f"By transition_matrix no class is ever given the label of column {never[0]}, and the "
+            "loss of a row with it would be infinite. Give it a positive probability, as "
+            "0.99 * T + 0.01 * np.eye(len(T)) does, or leave the class out."
+        )
+
+
 def make_buffer(matrix: np.ndarray, given: Any) -> Tensor:
     """Return a matrix as a tensor: of the dtype and on the device of `given`, if it has any.
 

@@ -1,0 +1,178 @@
+"""DMIClassifier: training by the determinant of labels and predictions, from a warm start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from ..data import MixedBatch, RowBatch
+from ..gradients import get_logits
+from ..label_noise import RowJudgement
+from ..losses import DMILoss
+from ..nets import NoisyLabelClassifier
+from ..nets.judged_labels import judge_by_predictions
+from .warm_start import RateRatioMixin, WarmStartMixin
+
+IS_WARM = "is_warm"
+
+
+class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
+    r"""Learn by the information that predictions have of labels, measured by a determinant.
+
+    A network is trained by cross-entropy first; it goes on by
+
+    .. math::
+
+        -\log \bigl(|\det U| + \epsilon\bigr), \qquad U = Y^\top \mathrm{diag}(w) \, P,
+
+    of each batch, with one-hot labels Y, predicted probabilities P, and sample weights w [1]_
+    (section 3). If labels are wrong by a transition matrix T, the determinant is multiplied by
+    :math:`|\det T|` in expectation, whatever is predicted: T need not be known.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class or instance
+    lr_ratio : float, default=0.1
+        The learning rate of the second training is this times `lr`; positive.
+    **kwargs : dict
+        As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
+        batch_size=64, iterator_train__shuffle=True``. The criterion, of the first training, is
+        ``CrossEntropyLoss``. A batch should hold several times as many rows as there are classes.
+
+    Attributes
+    ----------
+    label_quality_ : ndarray of shape (n_samples,), dtype float64
+        The probability of each given label by the trained network.
+    suggested_labels_, given_labels_ : ndarrays of shape (n_samples,)
+        What is predicted for the rows of quality below 0.5, else the given label; the given ones.
+    noise_rate_ : float
+        The mean probability of the given labels to be wrong.
+    stage_histories_ : dict of str to History
+        Of the first training, "first".
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before any training, if a parameter is not valid, the criterion is another one, a batch
+        has fewer rows than there are classes, or a class has no row of positive weight: the
+        determinant would always be zero.
+
+    See Also
+    --------
+    crust_sklearn.losses.DMILoss : The loss alone, for any skorch net; what epsilon is, and where
+        the loss is flat.
+
+    Notes
+    -----
+    Costs twice plain training: both trainings have `max_epochs` epochs. The optimizer and the
+    schedules of the second one begin anew. Schedules that name learning rates themselves, as
+    ``OneCycleLR`` does, do not know of `lr_ratio`: they are as they say in both trainings.
+
+    A batch teaches nothing where it lacks a class, or has fewer rows than there are classes, as
+    the last one of an epoch may: its determinant is zero, and so is the gradient. The authors'
+    code drops a last partial batch.
+
+    The first training begins with the weights that the net has: in a later call of `partial_fit`
+    with other rows, what was learnt before is not lost.
+
+    In the authors' code the second training takes plain gradient steps, with momentum, at a rate
+    of 1e-6, after a first one by rates that fall to 1e-4 of what they were; the gradient of
+    this loss is larger than that of a mean cross-entropy, by a factor of about the number of
+    classes or more. The steps of AdamW do not depend on the scale of the gradient, so that their
+    ratio needs no such factor. With plain gradient steps, take a smaller one.
+
+    ``valid_loss`` is cross-entropy.
+
+    References
+    ----------
+    .. [1] Xu, Cao, Kong, Wang, "L_DMI: A Novel Information-theoretic Loss Function for Training
+       Deep Nets Robust to Label Noise", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from crust_sklearn import make_label_noise
+    >>> from crust_sklearn.baselines import DMIClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> X, y = load_digits(return_X_y=True)
+    >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
+    >>> clf = DMIClassifier(MLP, max_epochs=10, random_state=0, verbose=0).fit(X / 16, noisy.y)
+    >>> clf.score(X / 16, y) > 0.85
+    True
+    """
+
+    def __init__(self, module: Any, *, lr_ratio: float = 0.1, **kwargs: Any):
+        self.lr_ratio = lr_ratio
+        super().__init__(module, **kwargs)
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that are not valid."""
+        super().check_parameters()
+        self.check_lr_ratio()
+        kind = self.criterion if isinstance(self.criterion, type) else type(self.criterion)
+        if kind is not nn.CrossEntropyLoss:
+            raise ValueError(
+                f"criterion={getattr(kind, '__name__', kind)} cannot be used: the first training "
+                "is by CrossEntropyLoss, the second by DMILoss. Leave the criterion out."
+            )
+
+    def check_training(self) -> None:
+        """Refuse batches and rows whose determinant is always zero."""
+        super().check_training()
+        training, n_classes = self.training_, len(self.classes_)
+        assert training is not None and training.codes is not None
+        has_say = slice(None) if training.weights is None else training.weights > 0
+        counts = np.bincount(training.codes[has_say], minlength=n_classes)
+        if len(missing := np.flatnonzero(counts == 0)):
+            raise ValueError(
+                f"The class {self.classes_[missing[0]]} has no training row of positive weight, "
+                "so that the determinant of labels and predictions is always zero. Give rows of "
+                "each class, or leave the class out."
+            )
+        loader = self.get_params_for("iterator_train")
+        size = loader.get("batch_size", self.batch_size)
+        if loader.get("batch_sampler") is None and 0 < size < n_classes:
+            raise ValueError(
+                f"batch_size={size} is less than the number of classes, {n_classes}, so that the "
+                "determinant of labels and predictions is always zero. Give a batch_size of "
+                "several times the number of classes."
+            )
+
+    def prepare_training(self) -> None:
+        """Train by cross-entropy, in the first call with these rows."""
+        super().prepare_training()
+        if IS_WARM not in self.state_.entries:
+            first = self.train_first(self.max_epochs)
+            self.module_.load_state_dict(first.module_.state_dict())
+            self.state_.entries[IS_WARM] = np.array(True)
+
+    def get_batch_loss(self, y_pred: Any, y_true: Tensor, batch: RowBatch | MixedBatch) -> Tensor:
+        """Return the loss of the determinant.
+
+        Parameters
+        ----------
+        y_pred, y_true, batch
+            As in `NoisyLabelClassifier`.
+
+        Returns
+        -------
+        loss : tensor of shape ()
+            Zero, with a gradient of zero, for fewer rows than there are classes.
+        """
+        logits = get_logits(y_pred)
+        if len(logits) < logits.shape[1]:
+            return 0.0 * logits.sum()
+        return DMILoss()(logits, y_true, batch.weight.to(logits.device))
+
+    def judge_rows(self) -> RowJudgement | None:
+        """Return how probable the trained network holds the labels.
+
+        Returns
+        -------
+        judgement : RowJudgement or None
+        """
+        return judge_by_predictions(self)

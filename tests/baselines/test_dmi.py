@@ -1,0 +1,133 @@
+"""L_DMI from a warm start, against NumPy's determinant."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_blobs
+from skorch.callbacks import LRScheduler
+from torch import nn
+
+from crust_sklearn import NoisyLabelClassifier, make_label_noise
+from crust_sklearn.baselines import DMIClassifier
+from crust_sklearn.losses import GeneralizedCrossEntropyLoss
+from crust_sklearn.modules import MLP
+from crust_sklearn.nets.training import Training
+
+X, Y = make_blobs(90, centers=[[0, 0], [6, 0], [0, 6]], random_state=0)
+X = X.astype(np.float32)
+
+
+class Watched(DMIClassifier):
+    """Keeps the stage, and the weights that its own training begins with."""
+
+    def train_stage(self, *args, **kwargs):
+        self.n_stages_ = vars(self).get("n_stages_", 0) + 1
+        stage = super().train_stage(*args, **kwargs)
+        self.stage_params_ = stage.module_.state_dict()
+        return stage
+
+    def plan_epoch(self, epoch):
+        self.begun_ = {k: v.clone() for k, v in self.module_.state_dict().items()}
+
+
+def make(cls=DMIClassifier, module=MLP, **params):
+    defaults = {"max_epochs": 2, "lr": 0.01, "batch_size": 30, "verbose": 0, "random_state": 0}
+    return cls(module, **defaults | params)
+
+
+def test_begins_with_the_weights_of_the_first_training():
+    net = make(Watched, max_epochs=1).fit(X, Y)
+    for name, weight in net.begun_.items():
+        assert torch.equal(weight, net.stage_params_[name])
+    assert not torch.equal(net.begun_[name], net.module_.state_dict()[name])
+    assert len(net.stage_histories_["first"]) == len(net.history) == 1
+
+
+def test_the_first_training_is_not_repeated_for_the_same_rows():
+    net = make(Watched).partial_fit(X, Y)
+    net.partial_fit(X, Y)
+    assert net.n_stages_ == 1
+    net.partial_fit(X, (Y + 1) % 3)
+    assert net.n_stages_ == 2
+
+
+def test_other_rows_do_not_make_it_forget():
+    net = make(max_epochs=10).partial_fit(X, Y)
+    net.set_params(lr=1e-6)
+    assert net.partial_fit(X[:60], Y[:60]).score(X, Y) > 0.95
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 1.5, 90)])
+def test_loss_of_a_step(weights):
+    net = make(lr=1e-12, max_epochs=1, batch_size=90).fit(X, Y, sample_weight=weights)
+    p = net.predict_proba(X).astype(float)
+    w = np.ones(90) if weights is None else weights
+    expected = -np.log(abs(np.linalg.det(np.eye(3)[Y].T @ np.diag(w) @ p)) + 0.001)
+    assert net.history[-1, "train_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_learning_rates_are_scaled_and_schedules_see_it():
+    schedule = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    net = make(lr_ratio=0.25, lr=0.02, max_epochs=3, callbacks=[("rate", schedule)]).fit(X, Y)
+    np.testing.assert_allclose(net.history[:, "event_lr"], [0.005, 0.0025, 0.00125])
+    first = net.stage_histories_["first"]
+    np.testing.assert_allclose(first[:, "event_lr"], [0.02, 0.01, 0.005])
+
+
+def test_a_new_learning_rate_is_that_of_the_first_training():
+    net = make(lr_ratio=0.25).fit(X, Y).set_params(lr=0.1)
+    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
+    net.initialize()  # makes a new one
+    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
+
+
+def test_a_last_batch_of_fewer_rows_than_classes_teaches_nothing():
+    net = make()
+    net.training_ = Training()
+    logits = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    loss = net.get_batch_loss(logits, torch.tensor([0, 1]), None)
+    loss.backward()
+    assert loss.item() == 0
+    assert not logits.grad.any()
+    fitted = make(batch_size=44, max_epochs=10).fit(X, Y)  # the last one has two rows
+    assert fitted.score(X, Y) > 0.95
+
+
+def test_batch_norm():
+    norm = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    net = make(module=norm, batch_size=89, max_epochs=20).fit(X, Y)
+    assert net.score(X, Y) > 0.9
+
+
+def test_better_than_plain_training_where_one_class_is_taken_for_another():
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    noisy = make_label_noise(y[:1000], "asymmetric", 0.3, random_state=0)
+    options = {"max_epochs": 15, "lr": 0.002, "batch_size": 64}
+    ours = make(**options).fit(x[:1000], noisy.y)
+    plain = make(NoisyLabelClassifier, **options).fit(x[:1000], noisy.y)
+    assert ours.score(x[1000:], y[1000:]) > plain.score(x[1000:], y[1000:]) + 0.03
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"lr_ratio": 0}, "lr_ratio"),
+        ({"lr_ratio": "small"}, "lr_ratio"),
+        ({"criterion": nn.NLLLoss}, "criterion=NLLLoss"),
+        ({"criterion": GeneralizedCrossEntropyLoss()}, "criterion=GeneralizedCrossEntropyLoss"),
+        ({"batch_size": 2}, "batch_size=2"),
+        ({"iterator_train__batch_size": 2}, "batch_size=2"),
+        ({"classes": [0, 1, 2, 3], "module__num_classes": 4}, "class 3 has no training row"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_training(params, sentence):
+    net = make(Watched, **params)
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        net.fit(X, Y)
+    assert not hasattr(net, "n_stages_")
+
+
+def test_a_class_without_weight_is_refused():
+    with pytest.raises(ValueError, match="class 2 has no training row of positive weight"):
+        make().fit(X, Y, sample_weight=(Y != 2).astype(float))
