@@ -121,8 +121,8 @@ def test_the_sum_is_of_the_rows_that_differ():
 
 def test_learns_wrong_labels_by_heart_more_slowly():
     noisy = make_label_noise(Y[:300], "symmetric", 0.4, random_state=0)
-    params = {"max_epochs": 30, "lr": 0.01, "module__hidden_sizes": (128,), "batch_size": 32}
-    nets = [make(**params, warmup_epochs=n).fit(X[:300], noisy.y) for n in (1, 30)]
+    params = {"max_epochs": 24, "lr": 0.01, "module__hidden_sizes": (128,), "batch_size": 32}
+    nets = [make(**params, warmup_epochs=n).fit(X[:300], noisy.y) for n in (1, 24)]
     wrong = noisy.y[noisy.is_wrong]
     ours, plain = ((net.predict(X[:300])[noisy.is_wrong] == wrong).mean() for net in nets)
     assert ours < plain - 0.2
