@@ -87,7 +87,7 @@ class CoTeachingPlusClassifier(CoTeachingClassifier):
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
     >>> clf = CoTeachingPlusClassifier(
-    ...     MLP, noise_rate=0.3, max_epochs=20, random_state=0, verbose=0
+    ...     MLP, noise_rate=0.3, max_epochs=10, random_state=0, verbose=0
     ... )
     >>> clf.fit(X / 16, noisy.y).score(X / 16, y) > 0.9
     True

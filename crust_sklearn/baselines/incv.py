@@ -114,9 +114,9 @@ class INCVClassifier(StagesMixin, CoTeachingClassifier):
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> clf = INCVClassifier(MLP, n_rounds=2, max_epochs=10, random_state=0, verbose=0)
-    >>> clf = clf.fit(X / 16, noisy.y)
-    >>> bool(noisy.is_wrong[clf.selected_indices_].mean() < 0.1)
+    >>> clf = INCVClassifier(MLP, n_rounds=2, max_epochs=5, random_state=0, verbose=0)
+    >>> clf = clf.fit(X[:600] / 16, noisy.y[:600])
+    >>> bool(noisy.is_wrong[clf.selected_indices_].mean() < 0.1)  # 0.3 of all rows
     True
     """
 
