@@ -68,7 +68,7 @@ def test_agreement_of_networks_that_learn_by_heart():
 
 def test_noise_of_the_selected_rows():
     net = make(noise_rate=0.4).fit(A, NOISY.y)
-    precision = 0.6**2 / (0.6**2 + 0.4**2 / 9)  # Claim 2
+    precision = 0.6**2 / (0.6**2 + 0.4**2 / 9)
     assert net.get_noise_rate(0) == pytest.approx(1 - precision)
 
 
