@@ -13,7 +13,7 @@ from ..data import MixedBatch, RowBatch
 from .co_teaching import CoTeachingClassifier
 
 AUTO = "auto"
-# 20 of the paper's 200 epochs, for CIFAR-10.
+# 20 of 200 epochs, as the authors' code has it for CIFAR-10.
 WARMUP_SHARE = 0.1
 
 
@@ -61,8 +61,8 @@ class CoTeachingPlusClassifier(CoTeachingClassifier):
     -----
     Costs two forward and backward passes for each batch: about twice plain training.
 
-    The paper warms up for 20 of 200 epochs on CIFAR-10, 5 on CIFAR-100, 100 on Tiny-ImageNet and
-    none on MNIST and news; its code exchanges rows by small loss in them too, as here. Its share
+    The authors' code warms up for 20 of 200 epochs on CIFAR-10, 5 on CIFAR-100, 100 on
+    Tiny-ImageNet and none on MNIST and news, by Co-teaching, as here. The share that is left out
     rises over ten epochs, which are counted from the first of the warm-up.
 
     Otherwise, this is the paper rather than its code. There, the cross-entropy after the warm-up is
@@ -87,7 +87,7 @@ class CoTeachingPlusClassifier(CoTeachingClassifier):
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
     >>> clf = CoTeachingPlusClassifier(
-    ...     MLP, noise_rate=0.3, max_epochs=20, random_state=0, verbose=0
+    ...     MLP, noise_rate=0.3, max_epochs=10, random_state=0, verbose=0
     ... )
     >>> clf.fit(X / 16, noisy.y).score(X / 16, y) > 0.9
     True

@@ -129,4 +129,6 @@ class SmallLossClassifier(NoiseRateMixin, NoisyLabelClassifier):
         judgement = judge_by_predictions(self)
         if judgement is None:
             return None
-        return judgement._replace(noise_rate=self.get_noise_rate(self.state_.epoch))
+        history = self.state_.coreset_history
+        epoch = int(history.epochs[-1]) if self.state_.plan is not None else self.state_.epoch
+        return judgement._replace(noise_rate=self.get_noise_rate(epoch))

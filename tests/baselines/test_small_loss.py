@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 from skorch.dataset import ValidSplit
 from torch import nn
 
+from crust_sklearn import make_label_noise
 from crust_sklearn.baselines import SmallLossClassifier
 from crust_sklearn.modules import MLP
 
@@ -51,3 +52,23 @@ def test_validation_rows_and_rows_without_weight_stay_out():
 def test_parameters_out_of_range(params):
     with pytest.raises(ValueError, match=next(iter(params))):
         make(**params).fit(X, Y)
+
+
+def test_auto_leaves_out_about_as_many_rows_as_are_wrong():
+    noisy = make_label_noise(Y, "symmetric", 0.3, random_state=0)
+    net = make(noise_rate="auto", lr=0.001).fit(X, noisy.y)
+    assert net.noise_rate_ == pytest.approx(noisy.is_wrong.mean(), abs=0.06)
+    assert len(net.coreset_indices_) == round((1 - net.noise_rate_) * 300)
+
+
+def test_a_schedule_of_noise_rates():
+    net = make(noise_rate=lambda epoch: 0.1 * epoch, max_epochs=5).fit(X, Y)
+    assert net.history[:, "coreset_size"] == [300, 300, 240, 210, 180]
+    assert net.noise_rate_ == pytest.approx(0.4)
+
+
+def test_a_schedule_is_asked_at_selections_alone_for_what_is_left_out():
+    net = make(noise_rate=lambda epoch: 0.1 * epoch, max_epochs=6, reselect_every=2).fit(X, Y)
+    assert net.history[:, "coreset_size"] == [300, 300, 240, 240, 180, 180]
+    # "The share of rows that the last selection left out."
+    assert net.noise_rate_ == pytest.approx(0.4)
