@@ -23,6 +23,8 @@ from ..nets.row_outputs import compute_row_outputs
 
 # Entries of the state: what the votes said of the given labels, and the loss of each class.
 QUALITY, SUGGESTED, CLASS_WEIGHTS = "label_quality", "suggested", "class_weights"
+# The authors' neighbours are one in so many rows of CIFAR; on small sets, so few say too little.
+ROWS_PER_NEIGHBOR, MIN_NEIGHBORS = 250, 10
 
 
 class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
@@ -52,7 +54,7 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
         The least c_i of the kept rows, theta_s, in [0, 1]; the authors'. 1: no other label has more
         votes. 0: all rows are kept.
     n_neighbors : int, default=200
-        How many rows vote on each, k; the authors'. At most half the mean class size, see the notes.
+        How many rows vote on each, k; the authors'. Fewer on small sets, see the notes.
     mixup_alpha : float, default=4.0
         A row's share in its mixture is Beta-distributed with this parameter twice; the authors'.
     warmup_epochs : int, default=1
@@ -96,8 +98,10 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
     O(n_samples**2) each of the size of the features, in each epoch; and a view of each row and of
     its partner. On small tables, that is about twice plain training.
 
-    With as many neighbours as a class has rows, votes tell nothing: k is at most half the mean
-    number of rows of a class. The paper's 200 are 4 % of a class of CIFAR-10, 40 % of CIFAR-100.
+    200 neighbours are more than a class has rows in many a table, and votes among most of the rows
+    tell nothing. So k is at most a fifth of the mean number of rows of a class, or one in 250 rows,
+    as the authors' is for CIFAR, or 10, whichever is most; and in no case above half that number.
+
     Labels are made anew from the given ones in each epoch: a row that was relabelled is given back
     its label where the network is no longer sure. If fewer than two rows are kept, the epoch goes
     over all of them. Rows of `sample_weight` zero neither vote nor are kept; weights of other rows
@@ -235,14 +239,9 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
         assert self.training_ is not None
         weights = self.training_.weights
         voting = labels if weights is None else labels[weights > 0]
-        half = len(voting) // (2 * len(np.unique(voting)))
-        return count_neighbor_votes(
-            place(self, features),
-            labels,
-            len(self.classes_),
-            min(self.n_neighbors, max(1, half)),
-            weights,
-        )
+        k = limit_neighbors(self.n_neighbors, len(voting), len(np.unique(voting)))
+        features = place(self, features)
+        return count_neighbor_votes(features, labels, len(self.classes_), k, weights)
 
     def keep_judgement(self, votes: np.ndarray) -> None:
         """Keep what votes say of the given labels.
@@ -326,6 +325,25 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
         if CLASS_WEIGHTS in weights:
             attributes["class_weights_"] = weights[CLASS_WEIGHTS]
         return attributes
+
+
+def limit_neighbors(n_neighbors: int, n_rows: int, n_classes: int) -> int:
+    """Return how many rows vote on each, of so many rows and classes.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        The most.
+    n_rows, n_classes : int
+        Of the rows that vote.
+
+    Returns
+    -------
+    n_neighbors : int
+        At least 1.
+    """
+    most = max(n_rows // (5 * n_classes), n_rows // ROWS_PER_NEIGHBOR, MIN_NEIGHBORS)
+    return max(1, min(n_neighbors, most, n_rows // (2 * n_classes)))
 
 
 def balance(codes: np.ndarray, n_classes: int, sample_weight: np.ndarray | None) -> np.ndarray:

@@ -53,6 +53,7 @@ def test_rows_are_in_order_and_all_there(params):
     plain = make(module__dropout=params.get("module__dropout", 0.0))
     np.testing.assert_allclose(outputs.gradients, at_logits(plain), atol=1e-6)
     np.testing.assert_array_equal(outputs.predicted, plain.predict(X))
+    np.testing.assert_allclose(outputs.confidence, plain.predict_proba(X).max(axis=1), atol=1e-6)
     hidden = plain.module_.eval()(torch.as_tensor(X))  # logits, of which the features are not part
     assert outputs.features.shape == (N, 8)
     layer = plain.module_.fc
