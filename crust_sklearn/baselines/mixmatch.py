@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,8 +122,8 @@ def get_prior_penalty(logits: Tensor) -> Tensor:
     """
     n, n_classes = logits.shape
     # In logarithms, so that a class that nobody predicts does not make it infinite.
-    log_mean = logits.log_softmax(dim=1).logsumexp(dim=0) - torch.tensor(float(n)).log()
-    return -log_mean.mean() - torch.tensor(float(n_classes)).log()
+    log_mean = logits.log_softmax(dim=1).logsumexp(dim=0) - math.log(n)
+    return -log_mean.mean() - math.log(n_classes)
 
 
 def get_negative_entropy(logits: Tensor, weight: Tensor) -> Tensor:

@@ -231,7 +231,7 @@ def test_only_the_network_that_is_trained_counts_for_batch_norm():
 
 
 def test_finds_wrong_labels_and_beats_plain_training():
-    options = {"max_epochs": 10, "lr": 0.005}
+    options = {"max_epochs": 9, "lr": 0.01, "batch_size": 50}
     ours = make(warmup_epochs=3, **options).fit(X, NOISY.y)
     plain = make(NoisyLabelClassifier, **options).fit(X, NOISY.y)
     assert roc_auc_score(~NOISY.is_wrong, ours.clean_probability_) > 0.95
