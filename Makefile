@@ -12,8 +12,8 @@ STAMP1 := $(VENV1)/.installed
 VENV2 := .venv-bench
 STAMP2 := $(VENV2)/.installed
 
-# Passed on, for instance: make test PYTEST_FLAGS="-k selector -x"
-PYTEST_FLAGS ?=
+# In as many processes as there are cores; instead, for instance: make test PYTEST_FLAGS="-k selector"
+PYTEST_FLAGS ?= -n auto --dist worksteal
 SPHINX_FLAGS ?= -W --keep-going -q
 # skorch's own tests, run with CRUSTClassifier in NeuralNetClassifier's place.
 SKORCH_SUITE ?= $(BIN)/python -m pytest -p no:cacheprovider -q -W default tests/skorch_suite
@@ -51,7 +51,7 @@ $(STAMP1): pyproject.toml constraints.txt
 	@touch $@
 
 test-numpy1: $(STAMP1) ## the solvers of scikit-learn-extra, in an environment with NumPy 1
-	@$(VENV1)/bin/python -m pytest $(PYTEST_FLAGS) tests/strategies/test_k_medoids.py
+	@$(VENV1)/bin/python -m pytest tests/strategies/test_k_medoids.py
 
 lint: $(STAMP) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .
@@ -64,7 +64,7 @@ format: $(STAMP) ## let ruff mend what it can
 
 docs: $(STAMP) ## build docs/_build/html, running the examples; then its doctests, its links
 	@MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
-	@$(BIN)/python -m pytest -q -p no:cacheprovider --doctest-glob="*.rst" docs/*.rst docs/user_guide
+	@$(BIN)/python -m pytest -q -n auto -p no:cacheprovider --doctest-glob="*.rst" docs/*.rst docs/user_guide
 	@$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
@@ -96,6 +96,8 @@ tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 	report keel --recipe constant; \
 	report unseen; \
 	report images; \
+	report others --sort --cost-figure docs/_static/others.png; \
+	report others_images --sort; \
 	report options --methods plain default average pseudo-label both oracle; \
 	report ablation --against default
 	@$(BIN)/python -m benchmarks choice --csv benchmarks/results/choice.csv --methods constants \

@@ -35,7 +35,7 @@ from _results import Results
 from protocol import methods, recipes, sets
 from protocol.choice import print_choice
 from protocol.figures import Figures
-from protocol.report import draw, print_changes, print_report
+from protocol.report import draw, draw_cost, print_changes, print_report, sort_methods
 from protocol.runs import KEY, MEASURES, list_runs, run
 from protocol.sources import Places
 
@@ -77,7 +77,9 @@ def parse_args(argv=None):
             )
         if command == "report":
             own.add_argument("--against", metavar="METHOD", help="one change at a time, instead")
+            own.add_argument("--sort", action="store_true", help="methods by the gap they close")
             own.add_argument("--figure", type=Path, help="draw it, too")
+            own.add_argument("--cost-figure", type=Path, help="draw gap closed against time")
     args = parser.parse_args(argv)
     try:
         args.sets = expand(args.sets, sets.GROUPS, sets.SETS)
@@ -121,7 +123,11 @@ def report(args):
     elif args.against is not None:
         print_changes(figures, cells, shown, args.against)
     else:
+        if args.sort:
+            shown = sort_methods(figures, cells, shown)
         print_report(figures, cells, shown)
+        if args.cost_figure is not None:
+            draw_cost(figures, cells, shown, args.cost_figure)
         if args.figure is not None:
             draw(figures, cells, shown, args.figure)
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 
-from crust_sklearn import CRUSTClassifier, NoisyLabelClassifier
-from crust_sklearn.baselines import ELRClassifier, SmallLossClassifier
-from crust_sklearn.losses import GeneralizedCrossEntropyLoss
+from crust_sklearn import CRUSTClassifier
+from crust_sklearn.baselines import SmallLossClassifier
 from crust_sklearn.settings import PAPER, REFERENCE
 
 from .averaged_weights import AverageWeights
 from .changes import CHANGES, CONSTANTS
+from .others import OTHERS
 
 RATE, RIGHT_ROWS = "the share of wrong labels", "which rows are right"
 
@@ -104,14 +104,14 @@ def fit_averaged(rows, options):
     return fit_plain(rows, options | {"callbacks": [*options.get("callbacks", []), averaging]})
 
 
-def fit_generalized(rows, options):
-    options = {name: v for name, v in options.items() if not name.startswith("criterion__")}
-    options["criterion"] = GeneralizedCrossEntropyLoss
-    return fit_net(NoisyLabelClassifier(**options, random_state=rows.seed), rows)
+def make_other(other, name, *, as_paper):
+    """Return a method of `OTHERS`, by its one default, or by the paper's settings."""
 
+    def fit(rows, options):
+        params = other.get_params(rows, options, as_paper=as_paper)
+        return fit_net(other.cls(**params, random_state=rows.seed), rows)
 
-def fit_elr(rows, options):
-    return fit_net(ELRClassifier(**options, random_state=rows.seed), rows)
+    return Method(name, fit, told=RATE if as_paper and other.knows_rate else None)
 
 
 def fit_cleanlab(rows, options):
@@ -125,6 +125,10 @@ def fit_cleanlab(rows, options):
     return clf, np.flatnonzero(~clf.get_label_issues()["is_label_issue"].to_numpy())
 
 
+BY_DEFAULT = tuple(make_other(other, other.name, as_paper=False) for other in OTHERS)
+AS_PAPER = tuple(make_other(other, f"{other.name}, paper's", as_paper=True) for other in OTHERS)
+NAMED = {method.name: method for method in BY_DEFAULT}
+
 PUBLISHED = (
     Method("plain", fit_plain),
     crust("default"),
@@ -133,8 +137,8 @@ PUBLISHED = (
     crust("centrality", REFERENCE | {"mixup": None}),
     Method("small loss, true rate", fit_small_loss, told=RATE),
     Method("averaged weights", fit_averaged),
-    Method("generalized CE", fit_generalized),
-    Method("ELR", fit_elr),
+    NAMED["generalized CE"],
+    NAMED["ELR"],
     Method("cleanlab", fit_cleanlab, package="cleanlab"),
     Method("oracle", fit_plain, told=RIGHT_ROWS),
 )
@@ -148,9 +152,14 @@ OPTIONS = (
 )
 ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
 
-METHODS = {method.name: method for method in (*PUBLISHED, *OPTIONS, *ABLATION)}
+METHODS = {
+    method.name: method for method in (*PUBLISHED, *BY_DEFAULT, *AS_PAPER, *OPTIONS, *ABLATION)
+}
+CRUST = ("plain", "default", "paper", "reference")
 GROUPS = {
     "published": tuple(method.name for method in PUBLISHED),
+    "others": (*CRUST, *NAMED, "oracle"),
+    "as in the papers": tuple(method.name for method in AS_PAPER),
     "options": ("plain", "default", *(method.name for method in OPTIONS), "oracle"),
     "ablation": ("default", *CHANGES),
     "constants": ("default", *CONSTANTS),

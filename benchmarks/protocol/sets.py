@@ -132,10 +132,17 @@ IMAGES = [
     Set("cifar10 asymmetric 40%", "injected", CIFAR10, Noise("asymmetric", 0.4, "cifar10")),
     Set("cifar10 clean", "clean", CIFAR10),
 ]
+# Where many methods are to be compared on images.
+FEW = Cifar10("cifar10 5000", 5_000)
+FEW_IMAGES = [
+    Set("cifar10 5000 human", "human", FEW),
+    *with_noise(FEW, "symmetric 50%", "clean"),
+]
 
 SETS = {
     entry.name: entry
-    for entry in (*TABLES, *FROZEN_SETS, *CLEAN, *NOISY, *IMBALANCED, *KEEL, *IMAGES)
+    for group in (TABLES, FROZEN_SETS, CLEAN, NOISY, IMBALANCED, KEEL, IMAGES, FEW_IMAGES)
+    for entry in group
 }
 
 
@@ -162,6 +169,7 @@ GROUPS = {
     "imbalanced": tuple(entry.name for entry in IMBALANCED),
     "clean": select(lambda s: s.kind == "clean" and not s.source.is_image),
     "noisy": select(lambda s: s.kind != "clean" and not s.source.is_image),
-    "images": select(lambda s: s.source.is_image),
+    "images": tuple(entry.name for entry in IMAGES),
+    "few images": tuple(entry.name for entry in FEW_IMAGES),
     "all": tuple(SETS),
 }

@@ -132,19 +132,21 @@ def cut_to_shares(labels, classes, shares):
 
 @dataclass(frozen=True)
 class Cifar10:
-    """N_IMAGES training images of CIFAR-10, drawn by the seed, and its test images.
+    """Training images of CIFAR-10, drawn by the seed, and its test images.
 
     The labels given are the first human ones of CIFAR-10N.
     """
 
-    name = table = "cifar10"
+    name: str = "cifar10"
+    n_images: int = N_IMAGES
+    table = "cifar10"
     place = "images"
     is_image = True
 
     def read(self, places, seed):
         X, y, X_test, y_test = read_images(places.images)
         rows, _ = train_test_split(
-            np.arange(len(y)), train_size=N_IMAGES, stratify=y, random_state=seed
+            np.arange(len(y)), train_size=self.n_images, stratify=y, random_state=seed
         )
         given = read_human_labels(places.images, y)[rows]
         mean, std = X.mean(axis=(0, 2, 3), keepdims=True), X.std(axis=(0, 2, 3), keepdims=True)
