@@ -39,7 +39,7 @@ demo: $(STAMP) ## train on digits with 40 % wrong labels: a table and a figure
 	@$(BIN)/python examples/demo_digits.py
 
 test: $(STAMP) ## tests and doctests
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 $(STAMP1): pyproject.toml constraints.txt
 	@rm -f $@

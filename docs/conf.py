@@ -88,6 +88,7 @@ sphinx_gallery_conf = {
             "plot_tabular.py",
             "plot_pipelines.py",
             "plot_callbacks.py",
+            "plot_other_methods.py",
             "plot_own_module.py",
             "plot_own_method.py",
             "plot_own_strategy.py",

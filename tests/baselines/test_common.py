@@ -83,7 +83,7 @@ each_method = pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name
 
 
 def make(cls, **params):
-    options = {"module__hidden_sizes": (16,), "lr": 0.01, "max_epochs": 12, "batch_size": 16}
+    options = {"module__hidden_sizes": (16,), "lr": 0.02, "max_epochs": 8, "batch_size": 16}
     options |= {"random_state": 0, "verbose": 0}
     return cls(MLP, **options | METHODS[cls][0] | params)
 
@@ -196,7 +196,7 @@ def test_a_refused_call_leaves_nothing_behind(cls):
 # Of AUM, where the labels are drawn at random.
 @pytest.mark.filterwarnings("ignore:All rows of the class")
 @parametrize_with_checks(
-    [make(cls, lr=0.05, batch_size=32) for cls in METHODS],
+    [make(cls, lr=0.05, max_epochs=6, batch_size=32) for cls in METHODS],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_check_estimator(estimator, check):

@@ -29,8 +29,8 @@ def test_groups_hold_sets_of_their_kind():
     assert all(name in SETS for names in GROUPS.values() for name in names)
     assert {SETS[name].kind for name in GROUPS["clean"]} == {"clean"}
     assert {SETS[name].kind for name in GROUPS["noisy"]} == set(KINDS) - {"clean"}
-    assert all(SETS[name].source.is_image for name in GROUPS["images"])
-    parts = ("clean", "noisy", "images")
+    assert all(SETS[n].source.is_image for n in GROUPS["images"] + GROUPS["few images"])
+    parts = ("clean", "noisy", "images", "few images")
     assert sorted(GROUPS["all"]) == sorted(name for part in parts for name in GROUPS[part])
     chosen_by = {name for part in ("development", "tables", "keel") for name in GROUPS[part]}
     assert not set(GROUPS["unseen"]) & chosen_by
