@@ -97,6 +97,10 @@ class AUMClassifier(StagesMixin, NoisyLabelClassifier):
     threshold of its training. To be compared with one another, AUMs of the two are published with
     these thresholds moved to their mean.
 
+    With few classes, threshold samples are many, a third of the rows for two, and where features
+    are wide enough to tell rows apart, they are learnt as a class of their own: then the threshold
+    is high, and most rows are dropped.
+
     The authors' code leaves the first epoch out of the mean, takes n / C threshold samples, and
     compares in half precision. It trains a ResNet-32 for 150 epochs with batches of 64, which are
     small on purpose, and a learning rate of 0.1 all the time, and then for 300 epochs with batches
