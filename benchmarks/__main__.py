@@ -77,6 +77,7 @@ def parse_args(argv=None):
             )
         if command == "report":
             own.add_argument("--against", metavar="METHOD", help="one change at a time, instead")
+            own.add_argument("--summary", action="store_true", help="without the accuracies")
             own.add_argument("--sort", action="store_true", help="methods by the gap they close")
             own.add_argument("--figure", type=Path, help="draw it, too")
             own.add_argument("--cost-figure", type=Path, help="draw gap closed against time")
@@ -125,7 +126,7 @@ def report(args):
     else:
         if args.sort:
             shown = sort_methods(figures, cells, shown)
-        print_report(figures, cells, shown)
+        print_report(figures, cells, shown, has_accuracies=not args.summary)
         if args.cost_figure is not None:
             draw_cost(figures, cells, shown, args.cost_figure)
         if args.figure is not None:

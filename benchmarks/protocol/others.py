@@ -77,7 +77,7 @@ OTHERS = (
     Criterion("symmetric CE", losses.SymmetricCrossEntropyLoss, sgd(0.01, 1e-4)),
     Criterion("bootstrapping", losses.BootstrappingLoss, sgd(0.01, 1e-4)),
     Other("forward correction", baselines.ForwardCorrectionClassifier, sgd(0.1, 1e-4)),
-    Other("L_DMI", baselines.DMIClassifier, sgd(0.01, 1e-4, 256)),
+    Other("L_DMI", baselines.DMIClassifier, sgd(0.01, 1e-4, 256) | {"lr_ratio": 1e-4}),
     Other("T-Revision", baselines.TRevisionClassifier, sgd(0.01, 1e-4)),
     Other("Joint Optimization", baselines.JointOptimizationClassifier, sgd(0.08, 1e-4)),
     Other("Decoupling", baselines.DecouplingClassifier, ADAM),

@@ -9,6 +9,11 @@ from .figures import is_noisy
 from .sets import KINDS, SETS
 
 ONE_SEED = "¹"
+CRUST_NAMES = {
+    "default": "CRUSTClassifier",
+    "paper": "CRUST, as in the paper",
+    "reference": "CRUST, reference code",
+}
 
 
 def show(value, form):
@@ -16,7 +21,7 @@ def show(value, form):
     return "" if np.isnan(value) else format(value, form)
 
 
-def print_report(figures, cells, methods):
+def print_report(figures, cells, methods, *, has_accuracies=True):
     """Print summary and accuracies of every recipe, before them the summary of all together."""
     recipes = list(dict.fromkeys(recipe for _, recipe in cells))
     if len(recipes) > 1:
@@ -28,7 +33,8 @@ def print_report(figures, cells, methods):
         own = [cell for cell in cells if cell[1] == recipe]
         ran = [m for m in methods if any(figures.get_accuracies(cell, m) for cell in own)]
         print_summary(figures, own, ran)
-        print_accuracies(figures, own, ran)
+        if has_accuracies:
+            print_accuracies(figures, own, ran)
 
 
 # -- the summary: a row for each method -------------------------------------------------------
@@ -117,8 +123,11 @@ def print_accuracies(figures, cells, methods):
     if all(single):
         rows = [[text.removesuffix(ONE_SEED) for text in row] for row in rows]
         note = "All of one seed."
+    table = [("set", "wrong", *methods), *rows]
+    if len(methods) > max(12, len(cells)):  # a row for each method, then
+        table = [*zip(*table, strict=True)]
     print()
-    print_table(("set", "wrong", *methods), rows, is_aligned=False)
+    print_table(table[0], table[1:], is_aligned=False)
     if any(single):
         print(f"\n{note}")
 
@@ -195,7 +204,7 @@ def draw_cost(figures, cells, methods, path):
         height = min([share, *(y - 4.5 for x, y in placed if abs(np.log(x / time)) < 0.45)])
         placed.append((time, height))
         axes.annotate(
-            "CRUSTClassifier" if name == "default" else name,
+            CRUST_NAMES.get(name, name),
             (time, share),
             (time * 1.04, height),
             color=color,
