@@ -215,9 +215,8 @@ class DivideMixClassifier(MixMatchPair):
         criterion = getattr(self.criterion_, "_orig_mod", self.criterion_)
         name = type(criterion).__name__
         like = next(self.module_.parameters()).new_zeros(2, len(self.classes_))
-        is_known = isinstance(criterion, nn.CrossEntropyLoss)
         # A weight of classes and a reduction have sentences of their own.
-        if not is_known or not takes_soft_labels(criterion, like):
+        if not (isinstance(criterion, nn.CrossEntropyLoss) and takes_soft_labels(criterion, like)):
             raise ValueError(
                 f"criterion={name} cannot be used: DivideMix trains on soft labels, by "
                 "cross-entropy. Leave criterion=torch.nn.CrossEntropyLoss, with or without "
