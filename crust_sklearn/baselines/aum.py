@@ -14,6 +14,7 @@ from torch import nn
 
 from .._validation import check_number
 from ..data.inputs import get_parameters
+from ..gradients import make_unreduced
 from ..label_noise import RowJudgement
 from ..nets import EpochPlan, NoisyLabelClassifier
 from ..nets.checks import check_readable
@@ -174,6 +175,7 @@ class AUMClassifier(StagesMixin, NoisyLabelClassifier):
         super().check_training()
         assert self.training_ is not None
         check_readable(self.training_.codes)
+        self._check_criterion_takes_classes()
         n_rows, n_classes = len(self._get_weighted()), len(self.classes_)
         if n_rows // (n_classes + 1) < FEWEST_SAMPLES:
             raise ValueError(
@@ -182,6 +184,22 @@ class AUMClassifier(StagesMixin, NoisyLabelClassifier):
                 f"{n_classes + 1} is a threshold sample, and {FEWEST_SAMPLES} of these are needed. "
                 "Give more rows, or another method."
             )
+
+    def _check_criterion_takes_classes(self) -> None:
+        """Refuse a criterion that is made for as many classes as there are."""
+        criterion, n_classes = self.criterion_, len(self.classes_)
+        if extend_class_weights(criterion, criterion, n_classes):
+            return
+        like = next(self.module_.parameters()).new_full((2, n_classes + 1), 1 / (n_classes + 1))
+        try:
+            make_unreduced(criterion)(like, torch.tensor([0, n_classes], device=like.device))
+        except Exception as error:
+            raise ValueError(
+                f"criterion={type(criterion).__name__} fails for a class more than there are "
+                f"labels ({error}), and {type(self).__name__} trains networks with such a one, for "
+                "its threshold samples. Give torch.nn.CrossEntropyLoss, or another criterion of "
+                "any number of classes."
+            ) from error
 
     def prepare_training(self) -> None:
         """Find the AUM of all training rows, by two trainings, unless it is known."""

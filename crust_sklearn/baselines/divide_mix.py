@@ -11,7 +11,7 @@ from torch import nn
 
 from .._validation import check_flag, check_number
 from ..label_noise import RowJudgement
-from ..nets.checks import check_mixing
+from ..nets.checks import check_mixing, takes_soft_labels
 from ..nets.epoch_plan import EpochPlan
 from ..nets.judged_labels import judge_by_predictions
 from ..nets.row_outputs import compute_row_losses, compute_row_probabilities
@@ -214,11 +214,13 @@ class DivideMixClassifier(MixMatchPair):
     def _check_criterion(self) -> None:
         criterion = getattr(self.criterion_, "_orig_mod", self.criterion_)
         name = type(criterion).__name__
-        if not isinstance(criterion, nn.CrossEntropyLoss):
+        like = next(self.module_.parameters()).new_zeros(2, len(self.classes_))
+        # A weight of classes and a reduction have sentences of their own.
+        if not (isinstance(criterion, nn.CrossEntropyLoss) and takes_soft_labels(criterion, like)):
             raise ValueError(
                 f"criterion={name} cannot be used: DivideMix trains on soft labels, by "
                 "cross-entropy. Leave criterion=torch.nn.CrossEntropyLoss, with or without "
-                "label_smoothing."
+                "label_smoothing, and without ignore_index."
             )
         if criterion.weight is not None:
             raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -101,11 +102,14 @@ class ELRClassifier(NoisyLabelClassifier):
         Returns
         -------
         judgement : RowJudgement or None
+            A row that no batch has held yet keeps its label.
         """
         training, targets = self.training_, self.state_.entries.get("targets")
         if targets is None or training is None or training.codes is None:
             return None
         proba = torch.as_tensor(targets).double().cpu().numpy()[training.rows]
         # They begin at zero: in the first epochs, their sum is not yet one.
-        proba = proba / proba.sum(axis=1, keepdims=True)
+        total = proba.sum(axis=1, keepdims=True)
+        given = np.eye(proba.shape[1])[training.codes]
+        proba = np.where(total > 0, proba / np.where(total > 0, total, 1.0), given)
         return RowJudgement.from_probabilities(proba, training.codes, training.weights)

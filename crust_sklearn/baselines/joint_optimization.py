@@ -14,6 +14,7 @@ from ..data import MixedBatch, RowBatch
 from ..gradients import get_logits
 from ..label_noise import RowJudgement
 from ..nets import NoisyLabelClassifier
+from ..nets.checks import takes_soft_labels
 from ..nets.stages import StagesMixin
 from .relabelling_stage import RelabellingStage
 
@@ -161,10 +162,12 @@ class JointOptimizationClassifier(StagesMixin, NoisyLabelClassifier):
                 "fit(dataset, y), or give the dataset an attribute `y` or `targets`."
             )
         criterion = self.criterion_
-        if not isinstance(criterion, nn.CrossEntropyLoss) or criterion.reduction != "mean":
+        is_mean = isinstance(criterion, nn.CrossEntropyLoss) and criterion.reduction == "mean"
+        like = next(self.module_.parameters()).new_zeros(2, len(self.classes_))
+        if not is_mean or not takes_soft_labels(criterion, like):
             raise ValueError(
                 f"criterion={criterion!r} is not valid. Joint Optimization trains on soft labels, "
-                "by their mean cross-entropy: give torch.nn.CrossEntropyLoss."
+                "by their mean cross-entropy: give torch.nn.CrossEntropyLoss, without ignore_index."
             )
         if self.prior is not None and len(self.prior) != len(self.classes_):
             raise ValueError(

@@ -319,7 +319,8 @@ class MentorNetClassifier(
             self.training_.kept[MENTOR] = self.get_mentor()
         percent = get_percent(self.state_.epoch, self.max_epochs)
         v = self.training_.kept[MENTOR].weigh(losses, differences, percent)
-        self.get_row_state(QUALITY, 1)[rows, 0] = v
+        said = torch.stack([v, torch.ones_like(v)], dim=1)
+        self.get_row_state(QUALITY, 2)[rows] = said
         return v
 
     # -- what was found -------------------------------------------------------------------
@@ -337,12 +338,13 @@ class MentorNetClassifier(
             return judge_by_predictions(self)
         if not training.is_over or training.codes is None:
             return None
-        quality = self.get_row_state(QUALITY, 1)[:, 0].double().cpu().numpy()[training.rows]
+        said = self.get_row_state(QUALITY, 2).double().cpu().numpy()[training.rows]
+        proba = compute_row_probabilities(self)
+        # Of rows that no batch has held, the mentor has said nothing.
+        quality = np.where(said[:, 1] > 0, said[:, 0], proba[np.arange(len(proba)), training.codes])
+        scores = np.where(training.kept[TRUSTED], 1.0, quality)
         return RowJudgement.from_probabilities(
-            compute_row_probabilities(self),
-            training.codes,
-            training.weights,
-            scores=np.where(training.kept[TRUSTED], 1.0, quality),
+            proba, training.codes, training.weights, scores=scores
         )
 
     def get_fitted_attributes(self) -> dict[str, Any]:

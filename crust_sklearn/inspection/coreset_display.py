@@ -141,7 +141,7 @@ class CoresetDisplay:
             clf,
             ["coreset_history_"],
             msg="This %(name)s has no coreset_history_: fit it, for more than warmup_epochs "
-            "epochs, and do not trim it for prediction.",
+            "epochs, and do not trim it for prediction. A method that chooses no rows has none.",
         )
         history = clf.history
         selections = clf.coreset_history_.before(len(history))

@@ -22,6 +22,13 @@ class AugmentMixin:
     training_: Training | None
     state_: TrainingState
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # skorch takes a module that is set after the start for a part that is trained.
+        if name == "augment":
+            vars(self)[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def check_augment(self) -> None:
         """Refuse what is neither callable nor None."""
         if self.augment is not None and not callable(self.augment):

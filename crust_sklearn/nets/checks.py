@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 
 from .._validation import check_number
 from ..data import MixedBatch, fetch_rows
-from ..gradients import get_logits
+from ..gradients import get_logits, make_unreduced
 from .epoch_plan import EpochPlan
 from .evaluation import evaluating
 
@@ -118,6 +118,26 @@ def check_class_weights(criterion: Any, n_classes: int) -> None:
             f"criterion__weight has {len(weight)} entries, and there are {n_classes} classes. Give "
             "one weight for each of classes_, in this order."
         )
+
+
+def takes_soft_labels(criterion: Any, like: torch.Tensor) -> bool:
+    """Return whether a criterion gives a loss for probabilities as labels.
+
+    Parameters
+    ----------
+    criterion : torch.nn.Module
+    like : tensor of shape (n_rows, n_classes)
+        Logits, of the dtype and on the device that it is to be used with.
+
+    Returns
+    -------
+    is_able : bool
+    """
+    try:
+        losses = make_unreduced(criterion)(like, torch.ones_like(like) / like.shape[1])
+    except Exception:
+        return False
+    return losses.shape == like.shape[:1]
 
 
 def check_monitors(callbacks: Iterable[tuple[str, Any]], has_validation: bool) -> None:

@@ -144,7 +144,8 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
         """Do what comes before the first epoch of a call, such as training other networks.
 
         Nothing, as here. Modules, `training_` and `state_` are there; that the rows are others than
-        those of the call before is told by what `state_` holds.
+        those of the call before is told by what `state_` holds. An interrupt ends the call, and
+        leaves the net as it was.
         """
 
     def judge_rows(self) -> LabelJudgement | None:
@@ -308,6 +309,8 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
             with restoring(self, lambda: training.has_begun):
                 self.training_ = training
                 yield
+                if training.interrupt is not None:
+                    raise training.interrupt
         finally:
             self.__dict__.pop("training_", None)
 
@@ -392,7 +395,11 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
             return
         self._find_state(len(self.history))
         self.check_training()
-        self.prepare_training()
+        try:
+            self.prepare_training()
+        except KeyboardInterrupt as interrupt:
+            training.interrupt = interrupt  # for `_calling`, as skorch ends the training by it
+            raise
         training.is_checked = True
 
     def _find_state(self, epoch: int) -> None:

@@ -58,6 +58,12 @@ class StagesMixin:
         -------
         stage : instance of `kind`
             Fitted.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the stage is interrupted within an epoch, or before its first. At the end of one, as
+            by `EarlyStopping`, it is over.
         """
         training = self.training_
         assert training is not None and training.codes is not None
@@ -67,6 +73,7 @@ class StagesMixin:
         rows = RelabelledDataset(Subset(training.dataset, positions.tolist()), codes)
         stage = kind(**self._get_stage_params(name) | changes)
         stage.fit(rows, codes, sample_weight=weights, **training.fit_params)
+        check_ended(stage, name)
         training.kept["stage_histories"] = self._get_stage_histories() | {name: stage.history}
         return stage
 
@@ -104,6 +111,22 @@ class StagesMixin:
         attributes = super().get_fitted_attributes()  # type: ignore[misc]
         histories = self._get_stage_histories()
         return attributes | ({"stage_histories_": histories} if histories else {})
+
+
+def check_ended(stage: NoisyLabelClassifier, name: str) -> None:
+    """Pass on the interrupt of a stage, which skorch has caught.
+
+    Parameters
+    ----------
+    stage : NoisyLabelClassifier
+        After its `fit`.
+    name : str
+        For the message.
+    """
+    history = stage.history
+    # Counted when the batches of an epoch are over.
+    if not history or "train_batch_count" not in history[-1]:
+        raise KeyboardInterrupt(f"The training of {name!r} was interrupted.")
 
 
 def _copy_callbacks(callbacks: Any) -> Any:

@@ -46,6 +46,8 @@ class Training:
         Whether a batch was trained on: a call that is refused before leaves nothing behind.
     is_over : bool
         Whether the last epoch of the call is over.
+    interrupt : KeyboardInterrupt or None
+        What ended the call before its first epoch.
     dataset : torch Dataset or None
         The training rows, with codes as labels; None before `open`.
     rows : ndarray of shape (n_train,), dtype int64
@@ -77,6 +79,7 @@ class Training:
         self.has_begun = False
         self.is_over = False
         self.is_checked = False
+        self.interrupt: KeyboardInterrupt | None = None
         self.dataset: Any = None
         self.generator = torch.Generator()
         self.draws: ModuleDraws | None = None

@@ -43,6 +43,12 @@ class TwoNetworkClassifier(NoisyLabelClassifier):
     ------
     ValueError
         If `module` is an instance.
+
+    Notes
+    -----
+    skorch saves the second network where it is given a file for it: ``save_params(f_params=...,
+    f_peer=...)``, ``Checkpoint(f_peer=...)``. ``EarlyStopping(load_best=True)`` takes the first one
+    alone back to its best weights: with ``predict_by="mean"``, use a Checkpoint.
     """
 
     def __init__(self, module: Any, *, predict_by: str = FIRST, **kwargs: Any):

@@ -18,6 +18,7 @@ from crust_sklearn.baselines.aum import (
     rate,
 )
 from crust_sklearn.baselines.margin_net import MarginNet, compute_margins
+from crust_sklearn.losses import ForwardCorrectedLoss
 from crust_sklearn.modules import MLP
 
 X, TRUE = load_digits(return_X_y=True)
@@ -348,6 +349,14 @@ class OtherName(nn.Module):
 def test_other_modules_are_refused(module, sentence):
     with pytest.raises(ValueError, match=sentence):
         make(module=module).fit(A, B)
+
+
+def test_criteria_of_a_number_of_classes_are_refused():
+    params = {"criterion": ForwardCorrectedLoss, "criterion__transition_matrix": np.eye(3)}
+    net = make(**params)
+    with pytest.raises(ValueError, match="criterion=ForwardCorrectedLoss fails for a class more"):
+        net.fit(A, B)
+    assert not net.initialized_
 
 
 @pytest.mark.parametrize(

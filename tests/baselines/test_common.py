@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
 from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
@@ -160,6 +161,33 @@ def test_rows_of_weight_zero_have_no_say(cls):
     np.testing.assert_allclose(again.predict_proba(X), net.predict_proba(X), atol=1e-5)
     if hasattr(net, "coreset_indices_"):
         assert weights[net.coreset_indices_].all()
+
+
+class InFirstEpoch(Callback):
+    """Interrupts the first epoch of a net, after some batches; not those of its stages."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        is_due = len(net.history) == 1 and len(net.history[-1]["batches"]) == 3
+        if training and is_due and type(net) is self.kind:
+            raise KeyboardInterrupt
+
+
+# Of AUM, which is given two epochs.
+@pytest.mark.filterwarnings("ignore:All rows of the class")
+@each_method
+def test_what_an_interrupted_epoch_leaves_is_whole(cls):
+    net = make(cls, max_epochs=2, callbacks=[InFirstEpoch(cls)]).fit(X, GIVEN)
+    for n_epochs in (1, 3):
+        assert len(net.history) == n_epochs
+        if hasattr(net, "label_quality_"):
+            assert np.isfinite(net.label_quality_).all()
+            assert 0 <= net.noise_rate_ < 1
+            is_suspect = net.label_quality_ < 0.5
+            np.testing.assert_array_equal(net.suggested_labels_ != GIVEN, is_suspect)
+        net.partial_fit(X, GIVEN)
 
 
 @pytest.mark.parametrize("cls", [cls for cls in METHODS if cls not in KNOWS_ITS_END])

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import DivideMixClassifier
+from crust_sklearn.losses import GeneralizedCrossEntropyLoss
 from crust_sklearn.modules import MLP, GaussianNoise
 
 X, Y = load_digits(return_X_y=True)
@@ -271,6 +272,8 @@ def test_parameters_out_of_range(params):
         ({"augment": lambda x: x[:1]}, "makes 1 rows of 2"),
         ({"augment": lambda x: x[:, :3]}, "does not take"),
         ({"criterion": nn.NLLLoss}, "criterion=NLLLoss cannot be used"),
+        ({"criterion": GeneralizedCrossEntropyLoss}, "criterion=Generalized.* cannot be used"),
+        ({"criterion__ignore_index": 1}, "criterion=CrossEntropyLoss cannot be used"),
         ({"criterion__weight": torch.ones(10)}, "criterion__weight"),
         ({"criterion__reduction": "sum"}, "criterion__reduction='sum'"),
     ],
@@ -280,6 +283,14 @@ def test_what_does_not_go_with_it(params, message):
     with pytest.raises(ValueError, match=message):
         net.fit(X, Y)
     assert not hasattr(net, "label_quality_")
+
+
+def test_augment_can_be_set_to_a_module_at_any_time():
+    net = make(max_epochs=1)
+    for std in (0.1, 0.2):  # before and after the net is initialized
+        augment = GaussianNoise(std)
+        assert net.set_params(augment=augment).fit(X[:60], Y[:60]).augment is augment
+        assert "augment" not in net.prefixes_
 
 
 def test_inputs_that_cannot_be_mixed():

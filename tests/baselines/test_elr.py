@@ -48,6 +48,15 @@ def test_targets_of_rows_do_not_depend_on_the_order_of_batches():
     torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-6)
 
 
+def test_rows_that_no_batch_held_keep_their_label():
+    options = {"max_epochs": 1, "batch_size": 200, "iterator_train__shuffle": False}
+    net = make(**options, iterator_train__drop_last=True).fit(X, Y)
+    np.testing.assert_array_equal(net.label_quality_[200:], 1.0)
+    np.testing.assert_array_equal(net.suggested_labels_[200:], Y[200:])
+    assert (net.label_quality_[:200] < 1).all()
+    assert net.noise_rate_ == pytest.approx(1 - net.label_quality_.mean())
+
+
 def test_memorizes_less_than_plain_training():
     noisy = make_label_noise(Y, "symmetric", 0.4, random_state=0).y
     options = {"max_epochs": 60, "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}

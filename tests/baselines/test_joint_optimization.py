@@ -16,6 +16,7 @@ from crust_sklearn.baselines.relabelling_stage import (
     compute_mean_entropy,
     compute_prior_loss,
 )
+from crust_sklearn.losses import GeneralizedCrossEntropyLoss
 from crust_sklearn.modules import MLP
 
 X, Y = make_blobs(60, n_features=4, centers=3, cluster_std=2.0, random_state=0)
@@ -216,6 +217,8 @@ def test_labels_have_to_be_known():
         {"prior": [0.5, 0.5]},
         {"criterion": nn.NLLLoss},
         {"criterion__reduction": "sum"},
+        {"criterion__ignore_index": 1},
+        {"criterion": GeneralizedCrossEntropyLoss},
     ],
 )
 def test_parameters_out_of_range(params):

@@ -213,6 +213,14 @@ def test_weights_are_the_mentors_and_quality_is_what_it_said_last():
     assert net.coreset_indices_.tolist() == np.flatnonzero(v > 0.5).tolist()
 
 
+def test_rows_that_no_batch_held_are_judged_by_the_network():
+    options = {"max_epochs": 1, "batch_size": 50, "iterator_train__shuffle": False}
+    net = learned(**options, iterator_train__drop_last=True).fit(X, GIVEN, trusted=TRUSTED)
+    rows = np.flatnonzero(~TRUSTED & (np.arange(90) >= 50))
+    own = net.predict_proba(X)[rows, GIVEN[rows]]
+    np.testing.assert_allclose(net.label_quality_[rows], own, rtol=1e-5)
+
+
 def test_a_learned_mentor_ranks_right_labels_above_wrong_ones(monkeypatch):
     monkeypatch.setattr(mentor, "N_STEPS", 100)
     images, y = load_digits(return_X_y=True)

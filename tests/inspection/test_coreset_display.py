@@ -15,7 +15,7 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
 import crust_sklearn.inspection
-from crust_sklearn import CRUSTClassifier, make_label_noise
+from crust_sklearn import CRUSTClassifier, NoisyLabelClassifier, make_label_noise
 from crust_sklearn.coreset_history import CoresetHistory
 from crust_sklearn.inspection import (
     ClusterDisplay,
@@ -224,6 +224,8 @@ def test_nothing_to_show():
         CoresetDisplay.from_estimator(make())
     with pytest.raises(NotFittedError, match="warmup_epochs"):
         CoresetDisplay.from_estimator(make(max_epochs=0).fit(X, Y))
+    with pytest.raises(NotFittedError, match="chooses no rows"):
+        CoresetDisplay.from_estimator(NoisyLabelClassifier(MLP, max_epochs=1, verbose=0).fit(X, Y))
     clf = make(max_epochs=2).fit(X, Y)
     clf.trim_for_prediction()
     with pytest.raises(NotFittedError, match="trim"):

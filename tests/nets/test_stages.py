@@ -248,6 +248,67 @@ def test_the_failure_of_a_stage_leaves_the_net_as_it_was():
     assert not net.initialized_
 
 
+class Interrupt(Callback):
+    """Interrupts a training at a place of its second epoch."""
+
+    def __init__(self, place, epoch=2):
+        self.place = place
+        self.epoch = epoch
+
+    def _interrupt(self, place, net):
+        if place == self.place and len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+    def on_train_begin(self, net, *args, **kwargs):
+        self._interrupt("train begin", net)
+
+    def on_batch_end(self, net, *args, **kwargs):
+        self._interrupt("batch end", net)
+
+    def on_epoch_end(self, net, *args, **kwargs):
+        self._interrupt("epoch end", net)
+
+
+@pytest.mark.parametrize(("place", "epoch"), [("batch end", 1), ("batch end", 2)])
+def test_the_interrupt_of_a_stage_ends_the_call_and_leaves_the_net_as_it_was(place, epoch):
+    net = make(max_epochs=3).fit(X, Y)
+    before, proba = dict(vars(net)), net.predict_proba(X)
+    net.stage_options = before["stage_options"] = {"callbacks": [Interrupt(place, epoch)]}
+    with pytest.raises(KeyboardInterrupt, match="'first'"):
+        net.partial_fit(X, Y)
+    assert vars(net) == before
+    assert len(net.history) == 3
+    np.testing.assert_array_equal(net.predict_proba(X), proba)
+    net = make(max_epochs=3, stage_options=net.stage_options)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y)
+    assert not net.initialized_
+
+
+def test_a_stage_of_no_epoch_is_interrupted():
+    net = make(stage_options={"callbacks": [Interrupt("train begin", 0)]})
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y)
+
+
+def test_a_stage_may_stop_at_the_end_of_an_epoch():
+    net = make(max_epochs=3, stage_options={"callbacks": [Interrupt("epoch end")]}).fit(X, Y)
+    assert len(net.stage_histories_["first"]) == 2
+    assert len(net.history) == 3
+
+
+def test_an_interrupt_between_stages_ends_the_call():
+    class Between(Staged):
+        def prepare_training(self):
+            super().prepare_training()
+            raise KeyboardInterrupt
+
+    net = make(cls=Between)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y)
+    assert not net.initialized_
+
+
 # -- rows of any kind -------------------------------------------------------------------------
 
 
