@@ -20,7 +20,7 @@ from ..nets import EpochPlan, NoisyLabelClassifier
 from ..nets.checks import check_readable
 from ..nets.row_outputs import compute_row_probabilities
 from ..nets.stages import StagesMixin
-from .margin_net import MarginNet
+from .parts.margin_net import MarginNet
 
 AUM, THRESHOLD = "aum", "aum_threshold"
 # Below these, a percentile of them is none.

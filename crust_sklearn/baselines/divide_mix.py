@@ -16,8 +16,8 @@ from ..nets.epoch_plan import EpochPlan
 from ..nets.judged_labels import judge_by_predictions
 from ..nets.row_outputs import compute_row_losses, compute_row_probabilities
 from ..nets.two_networks import MEAN
-from .loss_mixture import get_clean_probability
-from .mixmatch_pair import MixMatchPair
+from .parts.loss_mixture import get_clean_probability
+from .parts.mixmatch_pair import MixMatchPair
 
 # The state's name of what the labels' losses say of them, for either network.
 CLEAN = "clean_probability"

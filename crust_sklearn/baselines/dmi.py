@@ -13,7 +13,7 @@ from ..label_noise import RowJudgement
 from ..losses import DMILoss
 from ..nets import NoisyLabelClassifier
 from ..nets.judged_labels import judge_by_predictions
-from .warm_start import RateRatioMixin, WarmStartMixin
+from .parts.warm_start import RateRatioMixin, WarmStartMixin
 
 IS_WARM = "is_warm"
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..losses.transition_matrix import check_labels_occur, check_transition_matrix
 from ..nets import NoisyLabelClassifier
-from .transitions import TRANSITIONS, TransitionsMixin, to_tensor_like
+from .parts.transitions import TRANSITIONS, TransitionsMixin, to_tensor_like
 
 
 class ForwardCorrectionClassifier(TransitionsMixin, NoisyLabelClassifier):

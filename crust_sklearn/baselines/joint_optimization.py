@@ -16,7 +16,7 @@ from ..label_noise import RowJudgement
 from ..nets import NoisyLabelClassifier
 from ..nets.checks import takes_soft_labels
 from ..nets.stages import StagesMixin
-from .relabelling_stage import RelabellingStage
+from .parts.relabelling_stage import RelabellingStage
 
 RELABELLED = "relabelled"
 

@@ -18,11 +18,11 @@ from ..nets.checks import check_readable, check_row_losses
 from ..nets.judged_labels import get_judging_epoch, judge_by_predictions
 from ..nets.row_outputs import compute_row_probabilities
 from ..nets.stages import StagesMixin
-from .loss_record import LossRecorder, get_percent
-from .mentor import Mentor, train_mentor
-from .moving_percentile import MovingPercentileMixin
-from .noise_meter import NoiseMeter
-from .trusted_rows import TrustedRowsMixin, check_trusted, corrupt_trusted
+from .parts.loss_record import LossRecorder, get_percent
+from .parts.mentor import Mentor, train_mentor
+from .parts.moving_percentile import MovingPercentileMixin
+from .parts.noise_meter import NoiseMeter
+from .parts.trusted_rows import TrustedRowsMixin, check_trusted, corrupt_trusted
 
 PREDEFINED, SELF_PACED, LEARNED = "predefined", "self-paced", "learned"
 AUTO = "auto"

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from .._validation import check_number
 from ..nets import NoisyLabelClassifier
-from .slack import Slack
-from .transitions import TRANSITIONS, TransitionsMixin, to_tensor_like
-from .warm_start import ContinuedClassifier, RateRatioMixin
+from .parts.slack import Slack
+from .parts.transitions import TRANSITIONS, TransitionsMixin, to_tensor_like
+from .parts.warm_start import ContinuedClassifier, RateRatioMixin
 
 
 class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier):

@@ -17,7 +17,7 @@ from crust_sklearn.baselines.aum import (
     find_lost,
     rate,
 )
-from crust_sklearn.baselines.margin_net import MarginNet, compute_margins
+from crust_sklearn.baselines.parts.margin_net import MarginNet, compute_margins
 from crust_sklearn.losses import ForwardCorrectedLoss
 from crust_sklearn.modules import MLP
 

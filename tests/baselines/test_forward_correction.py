@@ -10,7 +10,7 @@ from torch import nn
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import ForwardCorrectionClassifier
-from crust_sklearn.baselines.transitions import compute_posterior
+from crust_sklearn.baselines.parts.transitions import compute_posterior
 from crust_sklearn.modules import MLP
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from torch import nn
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import JointOptimizationClassifier
-from crust_sklearn.baselines.relabelling_stage import (
+from crust_sklearn.baselines.parts.relabelling_stage import (
     RelabellingStage,
     compute_mean_entropy,
     compute_prior_loss,

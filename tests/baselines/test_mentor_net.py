@@ -16,11 +16,12 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
-from crust_sklearn.baselines import MentorNetClassifier, mentor
-from crust_sklearn.baselines.loss_record import LossRecorder, get_percent
-from crust_sklearn.baselines.mentor import Mentor, train_mentor
+from crust_sklearn.baselines import MentorNetClassifier
 from crust_sklearn.baselines.mentor_net import weigh_by_loss
-from crust_sklearn.baselines.trusted_rows import check_trusted, corrupt_trusted
+from crust_sklearn.baselines.parts import mentor
+from crust_sklearn.baselines.parts.loss_record import LossRecorder, get_percent
+from crust_sklearn.baselines.parts.mentor import Mentor, train_mentor
+from crust_sklearn.baselines.parts.trusted_rows import check_trusted, corrupt_trusted
 from crust_sklearn.modules import MLP
 from crust_sklearn.nets.training import Training
 

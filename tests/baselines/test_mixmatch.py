@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
-from crust_sklearn.baselines.loss_mixture import get_clean_probability
-from crust_sklearn.baselines.mixmatch import (
+from crust_sklearn.baselines.parts.loss_mixture import get_clean_probability
+from crust_sklearn.baselines.parts.mixmatch import (
     average_views,
     concatenate,
     get_negative_entropy,

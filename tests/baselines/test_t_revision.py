@@ -8,7 +8,7 @@ from torch import nn
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import TRevisionClassifier
-from crust_sklearn.baselines.slack import Slack
+from crust_sklearn.baselines.parts.slack import Slack
 from crust_sklearn.baselines.t_revision import ReweightedClassifier, compute_importance
 from crust_sklearn.modules import MLP
 from crust_sklearn.nets.training import Training

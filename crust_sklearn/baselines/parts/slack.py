@@ -29,7 +29,7 @@ class Slack:
     Examples
     --------
     >>> import numpy as np
-    >>> from crust_sklearn.baselines.slack import Slack
+    >>> from crust_sklearn.baselines.parts.slack import Slack
     >>> slack = Slack(np.eye(2), {}, lr=0.25, device="cpu")
     >>> slack.get_revised()[0, 1].backward()
     >>> slack.step()

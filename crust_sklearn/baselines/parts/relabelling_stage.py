@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import MixedBatch, RowBatch
-from ..gradients import get_logits
-from ..nets import EpochPlan, NoisyLabelClassifier
+from ...data import MixedBatch, RowBatch
+from ...gradients import get_logits
+from ...nets import EpochPlan, NoisyLabelClassifier
 
 PREDICTIONS = "predictions"
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nets import NoisyLabelClassifier
+from ...nets import NoisyLabelClassifier
 
 # Sizes as in the authors' code.
 EPOCH_SIZE, HIDDEN_SIZE = 5, 20
@@ -39,7 +39,7 @@ class Mentor(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from crust_sklearn.baselines.mentor import Mentor
+    >>> from crust_sklearn.baselines.parts.mentor import Mentor
     >>> mentor = Mentor()
     >>> losses = torch.tensor([0.1, 3.0])
     >>> mentor.weigh(losses, losses - 0.5, percent=20).shape

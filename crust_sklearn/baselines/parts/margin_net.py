@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import MixedBatch, RowBatch
-from ..gradients import get_logits
-from ..nets import NoisyLabelClassifier
+from ...data import MixedBatch, RowBatch
+from ...gradients import get_logits
+from ...nets import NoisyLabelClassifier
 
 
 class MarginNet(NoisyLabelClassifier):
@@ -79,7 +79,7 @@ def compute_margins(logits: Tensor, y: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from crust_sklearn.baselines.margin_net import compute_margins
+    >>> from crust_sklearn.baselines.parts.margin_net import compute_margins
     >>> compute_margins(torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]]), torch.tensor([0, 1]))
     tensor([ 1., -2.])
     """

@@ -28,7 +28,7 @@ def sharpen(p: Tensor, temperature: float) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from crust_sklearn.baselines.mixmatch import sharpen
+    >>> from crust_sklearn.baselines.parts.mixmatch import sharpen
     >>> sharpen(torch.tensor([[0.75, 0.25, 0.0]]), 0.5)
     tensor([[0.9000, 0.1000, 0.0000]])
     """

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .._validation import check_number
-from ..nets import NoisyLabelClassifier
-from ..nets.stages import StagesMixin
+from ..._validation import check_number
+from ...nets import NoisyLabelClassifier
+from ...nets.stages import StagesMixin
 
 
 class ContinuedClassifier(NoisyLabelClassifier):

@@ -37,7 +37,7 @@ def get_clean_probability(
     Examples
     --------
     >>> import numpy as np
-    >>> from crust_sklearn.baselines.loss_mixture import get_clean_probability
+    >>> from crust_sklearn.baselines.parts.loss_mixture import get_clean_probability
     >>> get_clean_probability(np.array([0.1, 0.2, 0.1, 4.0, 5.0]), None, 0).round(2)
     array([1., 1., 1., 0., 0.])
     """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..label_noise import LabelJudgement
-from ..nets import NoisyLabelClassifier
-from ..nets.judged_labels import start_judging
-from ..nets.row_outputs import compute_row_outputs
+from ...label_noise import LabelJudgement
+from ...nets import NoisyLabelClassifier
+from ...nets.judged_labels import start_judging
+from ...nets.row_outputs import compute_row_outputs
 
 
 class NoiseMeter(NoisyLabelClassifier):

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._validation import check_number
-from ..label_noise import RowJudgement, estimate_transition_matrix
-from ..nets import NoisyLabelClassifier, TrainingState
-from ..nets.row_outputs import compute_row_probabilities
+from ..._validation import check_number
+from ...label_noise import RowJudgement, estimate_transition_matrix
+from ...nets import NoisyLabelClassifier, TrainingState
+from ...nets.row_outputs import compute_row_probabilities
 from .warm_start import WarmStartMixin
 
 TRANSITIONS = "transition_matrix"
@@ -137,7 +137,7 @@ def compute_posterior(proba: np.ndarray, matrix: np.ndarray, codes: np.ndarray) 
     Examples
     --------
     >>> import numpy as np
-    >>> from crust_sklearn.baselines.transitions import compute_posterior
+    >>> from crust_sklearn.baselines.parts.transitions import compute_posterior
     >>> T = np.array([[0.75, 0.25], [0.0, 1.0]])
     >>> compute_posterior(np.array([[0.8, 0.2]]), T, np.array([1]))
     array([[0.5, 0.5]])

@@ -10,13 +10,13 @@ import torch
 from skorch.utils import to_device
 from torch import Tensor
 
-from ..data import MixedBatch, RowBatch, mix
-from ..data.reading import apply_to_leaves
-from ..gradients import get_logits, make_unreduced
-from ..nets.augmenting import AugmentMixin
-from ..nets.batch_choice import BatchChoiceMixin
-from ..nets.evaluation import evaluating
-from ..nets.two_networks import TwoNetworkClassifier
+from ...data import MixedBatch, RowBatch, mix
+from ...data.reading import apply_to_leaves
+from ...gradients import get_logits, make_unreduced
+from ...nets.augmenting import AugmentMixin
+from ...nets.batch_choice import BatchChoiceMixin
+from ...nets.evaluation import evaluating
+from ...nets.two_networks import TwoNetworkClassifier
 from .mixmatch import (
     average_views,
     concatenate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..nets.state import TrainingState
+from ...nets.state import TrainingState
 
 # Of the moving average: what is kept of it from batch to batch.
 DECAY = 0.9

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..label_noise import make_label_noise
-from ..nets.training import Training
+from ...label_noise import make_label_noise
+from ...nets.training import Training
 
 REMEDY = (
     "Give a boolean mask with one entry for each row of X, True where the label is known to be "

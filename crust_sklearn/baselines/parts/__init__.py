@@ -1,0 +1,1 @@
+"""What the methods are made of: networks that they train first, losses, and estimates."""
