@@ -69,8 +69,8 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
     Notes
     -----
     Costs twice plain training: both trainings have `max_epochs` epochs. The optimizer and the
-    schedules of the second one begin anew. Schedules that name learning rates themselves, as
-    ``OneCycleLR`` does, do not know of `lr_ratio`: they are as they say in both trainings.
+    schedules of the second one begin anew; what these say of the learning rate counts `lr_ratio`
+    times.
 
     A batch teaches nothing where it lacks a class, or has fewer rows than there are classes, as
     the last one of an epoch may: its determinant is zero, and so is the gradient. The authors'

@@ -38,7 +38,9 @@ class ForwardCorrectionClassifier(TransitionsMixin, NoisyLabelClassifier):
         at this quantile of the class's probability, among the rows given the class; 1 takes the
         largest. Not used where `transition_matrix` is given.
     first_epochs : int or None, default=None
-        The epochs of the first training. None: a third of `max_epochs`, at least one.
+        The epochs of the first training. None: a third of `max_epochs`, at least one. A network
+        that has learnt little by then, as of images, by a schedule that is cut off, takes its own
+        errors for noise: give `max_epochs` there.
     **kwargs : dict
         As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
         batch_size=64, iterator_train__shuffle=True``. The criterion may be any that takes logits,

@@ -42,7 +42,9 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
         In (0, 1]. The anchor of a class, whose predicted probabilities are its row of T, is the row
         at this quantile of the class's probability, among the rows given the class.
     first_epochs : int or None, default=None
-        The epochs of the first training. None: a third of `max_epochs`, at least one.
+        The epochs of the first training. None: a third of `max_epochs`, at least one. A network
+        that has learnt little by then, as of images, by a schedule that is cut off, takes its own
+        errors for noise: give `max_epochs` there.
     reweighting_epochs : int or None, default=None
         The epochs of the second training. None: `max_epochs`.
     slack_range : float, default=0.1

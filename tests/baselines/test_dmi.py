@@ -66,19 +66,32 @@ def test_loss_of_a_step(weights):
     assert net.history[-1, "train_loss"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_learning_rates_are_scaled_and_schedules_see_it():
-    schedule = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
-    net = make(lr_ratio=0.25, lr=0.02, max_epochs=3, callbacks=[("rate", schedule)]).fit(X, Y)
-    np.testing.assert_allclose(net.history[:, "event_lr"], [0.005, 0.0025, 0.00125])
-    first = net.stage_histories_["first"]
-    np.testing.assert_allclose(first[:, "event_lr"], [0.02, 0.01, 0.005])
+class Rates(torch.optim.SGD):
+    """Notes the learning rate of each step."""
+
+    seen: list[float] = []
+
+    def step(self, closure=None):
+        self.seen.append(self.param_groups[0]["lr"])
+        return super().step(closure)
 
 
-def test_a_new_learning_rate_is_that_of_the_first_training():
-    net = make(lr_ratio=0.25).fit(X, Y).set_params(lr=0.1)
-    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
-    net.initialize()  # makes a new one
-    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"policy": torch.optim.lr_scheduler.StepLR, "step_size": 1, "gamma": 0.5},
+        # It names the rates itself.
+        {"policy": torch.optim.lr_scheduler.OneCycleLR, "max_lr": 0.1, "total_steps": 4},
+    ],
+)
+def test_learning_rates_are_scaled_whatever_sets_them(policy, monkeypatch):
+    monkeypatch.setattr(Rates, "seen", [])
+    callbacks = [("rate", LRScheduler(**policy))]
+    options = {"optimizer": Rates, "lr": 0.02, "max_epochs": 3, "batch_size": 90}
+    net = make(**options, lr_ratio=0.25, callbacks=callbacks).fit(X, Y)
+    first, own = np.reshape(Rates.seen, (2, 3))
+    np.testing.assert_allclose(own, first / 4)
+    np.testing.assert_allclose(net.history[:, "event_lr"], first)
 
 
 def test_a_last_batch_of_fewer_rows_than_classes_teaches_nothing():

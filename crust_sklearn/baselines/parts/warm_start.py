@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -77,37 +77,29 @@ class RateRatioMixin:
         """Refuse what is no ratio of learning rates."""
         check_number("lr_ratio", self.lr_ratio, low=0, open_low=True)
 
-    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
-        """Initialize the optimizer, its learning rates times `lr_ratio`.
-
-        Schedules begin with what they find there.
-
-        Returns
-        -------
-        self : object
-        """
-        super().initialize_optimizer(*args, **kwargs)  # type: ignore[misc]
-        self._scale_rates()
-        return self
-
-    def set_params(self, **kwargs: Any) -> Any:
-        """Set parameters; a new `lr` is that of the first training, also for a net that is trained.
+    def make_step(self, step_fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a training step at `lr_ratio` times the rates, whatever schedule sets these.
 
         Parameters
         ----------
-        **kwargs : dict
+        step_fn : callable
+            As in `RowLossNet`.
 
         Returns
         -------
-        self : object
+        step : callable
         """
-        before = vars(self).get("optimizer_")
-        super().set_params(**kwargs)  # type: ignore[misc]
-        is_kept = before is not None and vars(self).get("optimizer_") is before
-        if is_kept and {"lr", "optimizer__lr"} & set(kwargs):
-            self._scale_rates()
-        return self
+        step = super().make_step(step_fn)  # type: ignore[misc]
 
-    def _scale_rates(self) -> None:
-        for group in self.optimizer_.param_groups:  # type: ignore[attr-defined]
-            group["lr"] *= self.lr_ratio
+        def small_step(batch: Any, **fit_params: Any) -> Any:
+            groups = self.optimizer_.param_groups  # type: ignore[attr-defined]
+            rates = [group["lr"] for group in groups]
+            try:
+                for group in groups:
+                    group["lr"] = group["lr"] * self.lr_ratio
+                return step(batch, **fit_params)
+            finally:
+                for group, rate in zip(groups, rates, strict=True):
+                    group["lr"] = rate
+
+        return small_step
