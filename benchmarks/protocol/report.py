@@ -54,14 +54,10 @@ def print_summary(figures, cells, methods):
 
 
 def sort_methods(figures, cells, methods):
-    """Return the methods by the pooled share of the gap, the largest first; oracle and plain are
-    the first and the last.
-    """
+    """Return the methods by the pooled share of the gap, the largest first."""
     noisy = [cell for cell in cells if is_noisy(cell)]
-    ends = [name for name in ("oracle", "plain") if name in methods]
-    others = [name for name in methods if name not in ends]
-    shares = {name: np.nan_to_num(figures.get_share(noisy, name), nan=-1e9) for name in others}
-    return [*ends[:1], *sorted(others, key=lambda name: -shares[name]), *ends[1:]]
+    shares = {m: np.nan_to_num(figures.get_share(noisy, m), nan=-np.inf) for m in methods}
+    return sorted(methods, key=lambda name: -shares[name])
 
 
 def summarize(figures, cells, method, noisy_kinds):

@@ -35,7 +35,10 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
     ----------
     module : torch.nn.Module class or instance
     lr_ratio : float, default=0.1
-        The learning rate of the second training is this times `lr`; positive.
+        The learning rate of the second training is this times `lr`; positive. The default is for
+        optimizers such as Adam, whose steps do not grow with the gradient. With SGD, give 1e-4
+        (the paper's) or less: where the network is unsure, the gradient is large, and one step too
+        many makes all predictions the same, from where there is no way back.
     **kwargs : dict
         As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
         batch_size=64, iterator_train__shuffle=True``. The criterion, of the first training, is
