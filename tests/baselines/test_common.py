@@ -56,7 +56,7 @@ METHODS = {
     # With lam=3, as for CIFAR-10, the regularization overcomes the labels of so few rows.
     ELRClassifier: ({"lam": 1.0}, {"lam": [0.5, 1.0]}),
     ForwardCorrectionClassifier: ({}, {"anchor_quantile": [0.9, 0.97]}),
-    INCVClassifier: ({"n_rounds": 2, "round_epochs": 6}, {"noise_rate": [0.1, "auto"]}),
+    INCVClassifier: ({"n_rounds": 2, "round_epochs": 4}, {"noise_rate": [0.1, "auto"]}),
     JointOptimizationClassifier: ({"n_averaged": 4}, {"relabel_from": [0.3, 0.5]}),
     MentorNetClassifier: ({"percentile": 0.9}, {"percentile": [0.8, 0.9]}),
     SmallLossClassifier: ({"noise_rate": 0.1, "warmup_epochs": 2}, {"noise_rate": [0.1, "auto"]}),
@@ -224,7 +224,7 @@ def test_a_refused_call_leaves_nothing_behind(cls):
 # Of AUM, where the labels are drawn at random.
 @pytest.mark.filterwarnings("ignore:All rows of the class")
 @parametrize_with_checks(
-    [make(cls, lr=0.05, max_epochs=6, batch_size=32) for cls in METHODS],
+    [make(cls, lr=0.05, max_epochs=3, batch_size=32) for cls in METHODS],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_check_estimator(estimator, check):
