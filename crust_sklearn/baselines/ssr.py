@@ -96,7 +96,7 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
     -----
     Costs one pass over the rows, without gradients, and the similarities of all pairs of rows,
     O(n_samples**2) each of the size of the features, in each epoch; and a view of each row and of
-    its partner. On small tables, that is about twice plain training.
+    its partner. On small tables, that is two to four times plain training.
 
     200 neighbours are more than a class has rows in many a table, and votes among most of the rows
     tell nothing. So k is at most a fifth of the mean number of rows of a class, or one in 250 rows,
@@ -256,10 +256,11 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
         others = votes.astype(np.float64)
         own = others[rows, training.codes]
         others[rows, training.codes] = -1.0
-        quality = own / (own + others.max(axis=1))
-        suggested = np.where(quality < 0.5, others.argmax(axis=1), training.codes)
-        self.state_.entries[QUALITY] = training.spread(quality, np.nan)
-        self.state_.entries[SUGGESTED] = training.spread(suggested, -1)
+        judgement = RowJudgement.from_probabilities(
+            votes, training.codes, scores=own / (own + others.max(axis=1))
+        )
+        self.state_.entries[QUALITY] = training.spread(judgement.scores, np.nan)
+        self.state_.entries[SUGGESTED] = training.spread(judgement.suggested, -1)
 
     def get_mixed(self, batch: RowBatch | MixedBatch) -> Any:
         """Return views of a batch's rows, each mixed with a view of its partner where it has one.

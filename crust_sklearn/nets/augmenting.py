@@ -16,7 +16,29 @@ from .training import Training
 
 
 class AugmentMixin:
-    """Let a net make views of rows by its parameter `augment`, on random numbers of its own."""
+    """Let a net make views of rows by its parameter `augment`, on random numbers of its own.
+
+    Examples
+    --------
+    Training on views, where rows are judged as they are:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn import NoisyLabelClassifier
+    >>> from crust_sklearn.modules import MLP, GaussianNoise
+    >>> from crust_sklearn.nets.augmenting import AugmentMixin
+    >>> class OnViews(AugmentMixin, NoisyLabelClassifier):
+    ...     def __init__(self, module, *, augment, **kwargs):
+    ...         self.augment = augment
+    ...         super().__init__(module, **kwargs)
+    ...
+    ...     def get_mixed(self, batch):
+    ...         x = super().get_mixed(batch)
+    ...         return self.make_view(self.to_module(x)) if self.training_.is_checked else x
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = OnViews(MLP, augment=GaussianNoise(0.1), lr=0.01, random_state=0, verbose=0)
+    >>> net.fit(X, y).score(X, y) > 0.9
+    True
+    """
 
     augment: Callable[[Any], Any] | None
     training_: Training | None

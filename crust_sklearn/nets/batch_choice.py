@@ -14,7 +14,25 @@ USED = "used"
 
 
 class BatchChoiceMixin:
-    """Let a net note the rows that it takes of each batch: the epoch's coreset."""
+    """Let a net note the rows that it takes of each batch: the epoch's coreset.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn import NoisyLabelClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> from crust_sklearn.nets.batch_choice import BatchChoiceMixin
+    >>> class FirstHalves(BatchChoiceMixin, NoisyLabelClassifier):
+    ...     def get_batch_loss(self, y_pred, y_true, batch):
+    ...         half = slice(len(y_true) // 2)
+    ...         self.mark_used(batch.rows[half])
+    ...         losses = self.get_losses(y_pred[half], y_true[half], batch.rows[half])
+    ...         return self.reduce_losses(losses, y_true[half], batch.weight[half])
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = FirstHalves(MLP, batch_size=50, max_epochs=2, random_state=0, verbose=0).fit(X, y)
+    >>> net.coreset_history_.sizes
+    array([75, 75])
+    """
 
     training_: Training | None
     state_: TrainingState

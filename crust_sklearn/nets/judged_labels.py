@@ -17,7 +17,12 @@ from ..label_noise import (
     summarize,
 )
 from ..labels import LabelCodec
-from .row_outputs import RowOutputs, compute_row_probabilities, is_vectors
+from .row_outputs import (
+    RowOutputs,
+    compute_row_outputs,
+    compute_row_probabilities,
+    is_vectors,
+)
 from .training import Training
 
 # When a network has learnt something of images, and not yet the rows by heart.
@@ -66,6 +71,26 @@ def start_judging(net: Any, outputs: RowOutputs) -> LabelQuality:
     # Inputs, unlike features, have not been trained on the labels that they judge.
     blocks = [outputs.features] + ([] if outputs.inputs is None else [outputs.inputs])
     return start.update(place(net, join_features(blocks)))
+
+
+def judge_now(net: Any) -> LabelQuality:
+    """Return what the training rows say of each other's labels, by the current network.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        In training.
+
+    Returns
+    -------
+    quality : LabelQuality
+    """
+    training = net.training_
+    dataset = net.get_selection_dataset(training.dataset)
+    outputs = compute_row_outputs(
+        net, dataset, numbers=training.rows, with_inputs=True, **training.fit_params
+    )
+    return start_judging(net, outputs)
 
 
 def place(net: Any, features: np.ndarray) -> Any:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_number
-from .judged_labels import get_judging_epoch, start_judging
-from .row_outputs import compute_row_outputs
+from .judged_labels import get_judging_epoch, judge_now
 from .state import TrainingState
 from .training import Training
 
@@ -22,6 +21,17 @@ class NoiseRateMixin:
     A number in [0, 1); "auto", the share that label quality finds after the first epoch (after the
     fourth, or a third of the epochs, for images and the like); or a schedule: a callable that
     returns the number for an epoch, from 0.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn.baselines import SmallLossClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = SmallLossClassifier(MLP, noise_rate=lambda epoch: 0.02 * epoch, warmup_epochs=1)
+    >>> net = net.set_params(max_epochs=6, random_state=0, verbose=0).fit(X, y)
+    >>> net.coreset_history_.sizes
+    array([147, 144, 141, 138, 135])
     """
 
     noise_rate: float | str | Callable[[int], float]
@@ -57,18 +67,9 @@ class NoiseRateMixin:
             return float(self.noise_rate)
         kept = self.state_.get_number("noise_rate")
         if kept is None and epoch >= get_judging_epoch(self):
-            kept = self._estimate()
+            kept = min(judge_now(self).noise_rate, 1 - 1e-9)
             self.state_.entries["noise_rate"] = np.asarray(kept)
         return 0.0 if kept is None else kept
-
-    def _estimate(self) -> float:
-        training = self.training_
-        assert training is not None
-        dataset = self.get_selection_dataset(training.dataset)  # type: ignore[attr-defined]
-        outputs = compute_row_outputs(
-            self, dataset, numbers=training.rows, with_inputs=True, **training.fit_params
-        )
-        return min(start_judging(self, outputs).noise_rate, 1 - 1e-9)
 
 
 def check_rate(value: Any) -> float:

@@ -24,6 +24,23 @@ class StagesMixin:
     Each stage is a whole training, of `max_epochs` epochs unless a method says otherwise, with
     optimizer, schedule and other callbacks as the net has them, but objects of its own. Callbacks
     that go by a validation score are left out, as a stage has no validation split.
+
+    Examples
+    --------
+    A net that begins where another one has ended:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn import NoisyLabelClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> from crust_sklearn.nets.stages import StagesMixin
+    >>> class Continued(StagesMixin, NoisyLabelClassifier):
+    ...     def prepare_training(self):
+    ...         first = self.train_stage("first", NoisyLabelClassifier, max_epochs=20)
+    ...         self.module_.load_state_dict(first.module_.state_dict())
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = Continued(MLP, lr=0.01, max_epochs=2, random_state=0, verbose=0).fit(X, y)
+    >>> net.score(X, y) > 0.9, len(net.stage_histories_["first"])
+    (True, 20)
     """
 
     training_: Training | None
@@ -67,11 +84,15 @@ class StagesMixin:
         """
         training = self.training_
         assert training is not None and training.codes is not None
-        positions = np.arange(len(training.rows)) if positions is None else positions
-        codes = training.codes[positions] if codes is None else codes
-        weights = None if training.weights is None else training.weights[positions]
-        rows = RelabelledDataset(Subset(training.dataset, positions.tolist()), codes)
+        dataset, given, weights = training.dataset, training.codes, training.weights
+        if positions is not None:
+            # An array, unlike a list, is not read anew for each batch.
+            dataset = Subset(dataset, positions)  # type: ignore[arg-type]
+            given = given[positions]
+            weights = None if weights is None else weights[positions]
+        codes = given if codes is None else codes
         stage = kind(**self._get_stage_params(name) | changes)
+        rows = RelabelledDataset(dataset, codes)
         stage.fit(rows, codes, sample_weight=weights, **training.fit_params)
         check_ended(stage, name)
         training.kept["stage_histories"] = self._get_stage_histories() | {name: stage.history}

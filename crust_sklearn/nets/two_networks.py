@@ -49,6 +49,20 @@ class TwoNetworkClassifier(NoisyLabelClassifier):
     skorch saves the second network where it is given a file for it: ``save_params(f_params=...,
     f_peer=...)``, ``Checkpoint(f_peer=...)``. ``EarlyStopping(load_best=True)`` takes the first one
     alone back to its best weights: with ``predict_by="mean"``, use a Checkpoint.
+
+    Examples
+    --------
+    Without a method, either network is trained on all rows; together they predict their mean:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from crust_sklearn.modules import MLP
+    >>> from crust_sklearn.nets.two_networks import TwoNetworkClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = TwoNetworkClassifier(MLP, predict_by="mean", lr=0.01, random_state=0, verbose=0)
+    >>> net.fit(X, y).score(X, y) > 0.9
+    True
+    >>> bool((net.module_.fc.weight == net.peer_.fc.weight).any())
+    False
     """
 
     def __init__(self, module: Any, *, predict_by: str = FIRST, **kwargs: Any):

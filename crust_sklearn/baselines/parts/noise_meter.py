@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ...label_noise import LabelJudgement
 from ...nets import NoisyLabelClassifier
-from ...nets.judged_labels import start_judging
-from ...nets.row_outputs import compute_row_outputs
+from ...nets.judged_labels import judge_now
 
 
 class NoiseMeter(NoisyLabelClassifier):
@@ -32,10 +31,4 @@ class NoiseMeter(NoisyLabelClassifier):
         """
         training = self.training_
         assert training is not None
-        if not training.is_over:
-            return None
-        dataset = self.get_selection_dataset(training.dataset)
-        outputs = compute_row_outputs(
-            self, dataset, numbers=training.rows, with_inputs=True, **training.fit_params
-        )
-        return start_judging(self, outputs)
+        return judge_now(self) if training.is_over else None

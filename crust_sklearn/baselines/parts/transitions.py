@@ -63,14 +63,9 @@ class TransitionsMixin(WarmStartMixin):
         return first
 
     def _estimate(self, first: NoisyLabelClassifier) -> None:
-        training, before = self.training_, vars(self)["module_"]
+        training = self.training_
         assert training is not None and training.codes is not None
-        try:
-            # Not by attribute: skorch takes modules that are set after the start for new ones.
-            vars(self)["module_"] = first.module_
-            proba = compute_row_probabilities(self).astype(np.float64)
-        finally:
-            vars(self)["module_"] = before
+        proba = compute_row_probabilities(self, first).astype(np.float64)
         has_say = slice(None) if training.weights is None else training.weights > 0
         matrix = estimate_transition_matrix(
             training.codes[has_say],
