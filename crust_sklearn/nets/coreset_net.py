@@ -120,7 +120,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         training = self.training_
         assert training is not None
         warmup = self.get_warmup_epochs()
-        if len(self.history) + training.count_epochs(self.max_epochs) <= warmup:
+        if training.count_all_epochs(self.max_epochs) <= warmup:
             return
         check_readable(training.codes)
         is_candidate = np.s_[:] if training.weights is None else training.weights > 0
