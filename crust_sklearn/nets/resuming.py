@@ -15,6 +15,7 @@ from .state_file import (
     read_state,
     refuse,
     restore,
+    restore_published,
     unpack,
     write,
 )
@@ -131,6 +132,18 @@ class ResumingMixin:
         """
         return {name: vars(self)[name] for name in vars(self).get("published_", ())}
 
+    def set_saved_attributes(self, attributes: dict[str, Any]) -> None:
+        """Publish attributes that were saved, in the place of those that are published.
+
+        Parameters
+        ----------
+        attributes : dict of str to object
+        """
+        for name in vars(self).get("published_", ()):
+            self.__dict__.pop(name, None)
+        self.__dict__.update(attributes)
+        self.published_ = sorted(attributes)
+
     def _write_state(self, target: Any) -> None:
         self.check_is_fitted(["module_"])  # type: ignore[attr-defined]
         content = collect(self)
@@ -190,6 +203,9 @@ class ResumingMixin:
         found = unpack(self, content, path)
         restore(self, found)
         event = None if self.training_ is None else self.training_.event
+        # At the end of a training, as of its best epoch, what it has found of the labels stays.
+        if event is None or event.name != "on_train_end":
+            restore_published(self, found)
         if event is not None and event.name == "on_train_begin":
             event.loaded = (found, path)
 
@@ -239,6 +255,7 @@ class ResumingMixin:
     def _resume(self, training: Training, found: dict[str, Any], path: Any) -> None:
         """Give the net what was loaded, once more: callbacks have begun by changing it."""
         restore(self, found)
+        restore_published(self, found)
         set_states(self.callbacks_, found["callbacks"])  # type: ignore[attr-defined]
         self.replay_ = self.calls_
         training.resumed_from = path

@@ -136,7 +136,7 @@ class StagesMixin:
         return attributes | ({"stage_histories_": histories} if histories else {})
 
     def get_saved_attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes that are saved, the histories also before they are published.
+        """Return the fitted attributes that are saved; the histories before they are published.
 
         Returns
         -------

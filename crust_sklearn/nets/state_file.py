@@ -162,7 +162,7 @@ def _get_frozen(modules: dict[str, nn.Module]) -> list[list[str]]:
 
 
 def _collect_published(net: Any) -> dict[str, Any]:
-    """Return the fitted attributes, but what only a pickle could hold: the selector."""
+    """Return the fitted attributes, but what only a pickle could hold."""
     found: dict[str, Any] = {}
     for name, value in net.get_saved_attributes().items():
         try:
@@ -357,20 +357,28 @@ def restore(net: Any, found: dict[str, Any]) -> None:
     if net.codec_ is None and found["classes"] is not None:
         net.codec_ = LabelCodec(found["classes"])
         net.classes_inferred_ = net.codec_.classes
-    _restore_learnt(net, found)
-
-
-def _restore_learnt(net: Any, found: dict[str, Any]) -> None:
-    for name in vars(net).get("published_", ()):
-        net.__dict__.pop(name, None)
     net.calls_ = tuple(tuple(call) for call in found["calls"])
     for name, value in (("seed_", found["seed"]), ("state_", found["state"])):
         net.__dict__.pop(name, None)
         if value is not None:
             net.__dict__[name] = value
-    published = {
-        name: net.state_.coreset_history if isinstance(value, str) and value == COPIED else value
-        for name, value in found["published"].items()
-    }
-    net.__dict__.update(published)
-    net.published_ = sorted(published)
+
+
+def restore_published(net: Any, found: dict[str, Any]) -> None:
+    """Give a net the fitted attributes that a file holds.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        After `restore`.
+    found : dict
+        Of `unpack`.
+    """
+    net.set_saved_attributes(
+        {
+            name: net.state_.coreset_history
+            if isinstance(value, str) and value == COPIED
+            else value
+            for name, value in found["published"].items()
+        }
+    )
