@@ -47,6 +47,7 @@ def written_aside(target: str | os.PathLike[str]) -> Iterator[str]:
     # No two writers share a name, in threads of a search, say.
     aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{ASIDE}")
     try:
+        aside.touch()  # where that fails, the system says why
         yield str(aside)
         _sync(aside)
         os.replace(aside, path)
@@ -88,9 +89,10 @@ def explain_unwritten(targets: list[Any], error: Exception) -> OSError:
     cause: BaseException = error
     while not isinstance(cause, OSError) and (cause.__context__ or cause.__cause__):
         cause = cause.__context__ or cause.__cause__  # type: ignore[assignment]
+    reason = str(cause if isinstance(cause, OSError) else error).rstrip(".")
     names = ", ".join(str(target) for target in targets)
     return OSError(
-        f"{names} could not be written: {cause if isinstance(cause, OSError) else error}. The net "
+        f"{names} could not be written: {reason}. The net "
         "is as training has left it, and the file as it was before, if there was one. Make room, "
         "or name a folder that can be written to (dirname of a Checkpoint)."
     )

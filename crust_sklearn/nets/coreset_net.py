@@ -321,7 +321,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         """
         if "selector_" in attributes:
             selector = self.make_selector()
-            vars(selector).update(attributes["selector_"])
+            selector.__dict__.update(attributes["selector_"])
             attributes = attributes | {"selector_": selector}
         super().set_saved_attributes(attributes)
 

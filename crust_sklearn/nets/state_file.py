@@ -374,11 +374,8 @@ def restore_published(net: Any, found: dict[str, Any]) -> None:
     found : dict
         Of `unpack`.
     """
-    net.set_saved_attributes(
-        {
-            name: net.state_.coreset_history
-            if isinstance(value, str) and value == COPIED
-            else value
-            for name, value in found["published"].items()
-        }
-    )
+    published = dict(found["published"])
+    for name, value in published.items():
+        if isinstance(value, str) and value == COPIED:
+            published[name] = net.state_.coreset_history
+    net.set_saved_attributes(published)
