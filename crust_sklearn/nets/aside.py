@@ -34,14 +34,16 @@ def written_aside(target: str | os.PathLike[str]) -> Iterator[str]:
 
     Examples
     --------
-    >>> import os, tempfile
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> from crust_sklearn.nets.aside import written_aside
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with written_aside(f"{folder}/numbers") as aside:
-    ...         _ = open(aside, "w").write("1 2 3")
-    ...         before = os.path.exists(f"{folder}/numbers")
-    ...     before, os.listdir(folder)
-    (False, ['numbers'])
+    ...     path = Path(folder) / "numbers"
+    ...     with written_aside(path) as aside:
+    ...         _ = Path(aside).write_text("1 2 3")
+    ...         before = path.exists()
+    ...     before, path.read_text()
+    (False, '1 2 3')
     """
     path = Path(os.fspath(target))
     # No two writers share a name, in threads of a search, say.
