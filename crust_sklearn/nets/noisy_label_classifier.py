@@ -94,6 +94,8 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
         Before any training, if a parameter or the data is not valid; the net is then as it was.
     FloatingPointError
         If the training loss becomes NaN or infinite. The history is kept.
+    OSError
+        If a ``Checkpoint`` cannot be written.
 
     Notes
     -----
@@ -242,6 +244,9 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any) -> Any:
         """Initialize the module, unless `warm_start`, and train it.
+
+        With skorch's ``LoadInitState``, go on from the checkpoint up to the end of its call: unlike
+        in skorch, `max_epochs` counts the epochs that it has.
 
         Parameters
         ----------
