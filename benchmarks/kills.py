@@ -8,8 +8,8 @@ LoadInitState. It is killed by SIGKILL: a third of the kills fall at any moment 
 third within a checkpoint, a third within a selection, or a training before the method's own, each
 time of a random epoch (a method that has neither is killed at any moment instead). Another child
 runs the same lines again, to the end. What it has then is compared with what a child has that
-nobody killed: weights, optimizer, the state of the method, all fitted attributes, and the losses and
-columns of the history.
+nobody killed: weights, optimizer, the state of the method, all fitted attributes, and the losses
+and columns of the history.
 
 Only where processes can be forked, as on Linux and macOS.
 """

@@ -45,9 +45,9 @@ y_noisy = make_label_noise(y, "symmetric", 0.4, random_state=0).y
 # %%
 # A checkpoint
 # ------------
-# :class:`skorch.callbacks.Checkpoint` writes weights, optimizer and history, and the net beside them
-# ``history.state.pt``, which holds everything; with ``monitor=None`` after every epoch, else after
-# those that are the best by some column. Do not let it go by a score
+# :class:`skorch.callbacks.Checkpoint` writes weights, optimizer and history, and the net writes
+# ``history.state.pt`` beside them, which holds everything; with ``monitor=None`` after every epoch,
+# else after those that are the best by some column. Do not let it go by a score
 # on noisy labels without a thought: the best may be the one that knows the noise by heart.
 folder = tempfile.TemporaryDirectory()
 checkpoint = Checkpoint(monitor=None, dirname=folder.name)
@@ -102,5 +102,5 @@ axes[1].set_ylim(0, 2000)
 plt.show()
 
 # %%
-# The spikes on the right are the selections, every third epoch; the resumed run has the same ones as
-# the run that was never cut off.
+# The spikes on the right are the selections, every third epoch; the resumed run has the same ones
+# as the run that was never cut off.

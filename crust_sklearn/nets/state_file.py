@@ -56,7 +56,20 @@ def find_state(checkpoint: Any) -> Path | None:
     Returns
     -------
     path : Path or None
+
+    Raises
+    ------
+    ValueError
+        If its `f_state` tells of the history, which is in the file.
     """
+    f_state = getattr(checkpoint, "f_state", None)
+    if is_path(f_state):
+        if "{" in str(f_state):
+            raise ValueError(
+                f"f_state={f_state!r} of the Checkpoint cannot be filled in before the file is "
+                "read. Give a name without braces."
+            )
+        return Path(checkpoint.dirname) / f"{checkpoint.fn_prefix}{f_state}"
     if not is_path(checkpoint.f_history_):
         return None
     path = get_state_path(checkpoint.f_history_)

@@ -261,6 +261,20 @@ def test_a_net_is_saved_and_loaded_whole(assert_same_training):
     assert_same_training(other, net)
 
 
+def test_one_file_is_enough(make_files, tmp_path, assert_same_training):
+    files = dict.fromkeys(("f_params", "f_optimizer", "f_criterion", "f_history"))
+    files["f_state"] = "net.pt"
+    kill(make(callbacks=make_files(**files)), 3)
+    assert [*get_bytes(tmp_path)] == ["net.pt"]
+    again = make(callbacks=make_files(**files)).fit(X, NOISY)
+    assert_same_training(again, make().fit(X, NOISY))
+
+
+def test_a_name_that_tells_of_the_epoch_cannot_be_found_again(make_files):
+    with pytest.raises(ValueError, match="Give a name without braces"):
+        make(callbacks=make_files(f_state="net_{last_epoch[epoch]}.pt")).fit(X, NOISY)
+
+
 def test_best_epoch_is_loaded_whole_and_goes_on(tmp_path, assert_same_training):
     checkpoint = Checkpoint(
         monitor=lambda net: len(net.history) == 4,
