@@ -165,16 +165,22 @@ def start(method, folder, notes, result=None):
             Path(result).write_text(digest(net))
         os._exit(0)
     except BaseException as error:  # a forked child must not go on as its parent
+        notes.set("over")
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(1)
 
 
 def finish(method, folder, notes):
-    """Return the digest of a training that runs to its end, or why there is none."""
+    """Return the digest of a training that runs to its end, or why there is none; its seconds."""
     with TemporaryDirectory() as place:
         result = Path(place) / "digest"
-        os.waitpid(start(method, folder, notes, result), 0)
-        return result.read_text() if result.exists() else "none: an error"
+        child = start(method, folder, notes, result)
+        wait(notes, lambda phase, _: phase != "not begun")
+        begin = time.perf_counter()
+        wait(notes, lambda phase, _: phase == "over")
+        seconds = time.perf_counter() - begin
+        os.waitpid(child, 0)
+        return result.read_text() if result.exists() else "none: an error", seconds
 
 
 def wait(notes, condition):
@@ -205,13 +211,11 @@ def try_method(method, n_kills, seed):
     """Return where a method was killed, and how often it ended as the training nobody killed."""
     rng, notes, places, n_same = random.Random(seed), Notes(), [], 0
     with TemporaryDirectory() as folder:
-        start_time = time.perf_counter()
-        whole = finish(method, folder, notes)
-        seconds = time.perf_counter() - start_time
+        whole, seconds = finish(method, folder, notes)
     for i in range(n_kills):
         with TemporaryDirectory() as folder:
             phase, epoch = kill(method, folder, notes, AIMS[i % len(AIMS)], seconds, rng)
-            found = finish(method, folder, notes)
+            found, _ = finish(method, folder, notes)
         places.append((phase, epoch))
         n_same += found == whole
         if found != whole:

@@ -134,10 +134,13 @@ class ResumingMixin:
     ) -> None:
         try:
             with ExitStack() as stack:
-                asides = {
-                    name: stack.enter_context(written_aside(target)) if is_path(target) else target
-                    for name, target in files.items()
-                }
+                asides = dict(files)
+                for name, target in files.items():
+                    if is_path(target):
+                        asides[name] = aside = stack.enter_context(written_aside(target))
+                        if name != "f_history":  # which skorch opens itself, for text
+                            # Torch's own files do not tell what the system said.
+                            asides[name] = stack.enter_context(open(aside, "wb"))
                 super().save_params(**asides, use_safetensors=use_safetensors)  # type: ignore[misc]
         except (OSError, RuntimeError) as error:
             explained = explain_unwritten(list(files.values()), error)
