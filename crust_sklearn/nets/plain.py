@@ -92,7 +92,8 @@ def _pack_tensor(tensor: torch.Tensor) -> torch.Tensor:
 
 def _pack_array(array: np.ndarray) -> dict[str, Any]:
     if array.dtype.kind in "biufc" and array.dtype.isnative:
-        return {ARRAY: torch.from_numpy(np.array(array, order="C"))}
+        is_ready = array.flags.c_contiguous and array.flags.writeable
+        return {ARRAY: torch.from_numpy(array if is_ready else np.array(array, order="C"))}
     return {ARRAY: to_plain(array.ravel().tolist()), DTYPE: array.dtype.str, SHAPE: array.shape}
 
 

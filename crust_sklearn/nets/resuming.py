@@ -155,7 +155,8 @@ class ResumingMixin:
         -------
         attributes : dict of str to object
         """
-        return {name: vars(self)[name] for name in vars(self).get("published_", ())}
+        names = vars(self).get("published_", ())
+        return {name: vars(self)[name] for name in names if name in vars(self)}
 
     def set_saved_attributes(self, attributes: dict[str, Any]) -> None:
         """Publish attributes that were saved, in the place of those that are published.

@@ -108,7 +108,9 @@ def get_parts(net: Any) -> tuple[dict[str, nn.Module], dict[str, Any]]:
     """
     found = {name: unwrap(getattr(net, f"{name}_")) for name in net._modules + net._criteria}
     modules = {name: part for name, part in found.items() if isinstance(part, nn.Module)}
-    return modules, {name: unwrap(getattr(net, f"{name}_")) for name in net._optimizers}
+    optimizers = {name: unwrap(getattr(net, f"{name}_")) for name in net._optimizers}
+    # A net that was trimmed for prediction has none.
+    return modules, {name: part for name, part in optimizers.items() if part is not None}
 
 
 # -- writing ----------------------------------------------------------------------------------
@@ -177,9 +179,10 @@ def _get_frozen(modules: dict[str, nn.Module]) -> list[list[str]]:
 def _collect_published(net: Any) -> dict[str, Any]:
     """Return the fitted attributes, but what only a pickle could hold."""
     found: dict[str, Any] = {}
+    history = getattr(vars(net).get("state_"), "coreset_history", None)
     for name, value in net.get_saved_attributes().items():
         try:
-            is_copied = value is net.state_.coreset_history
+            is_copied = history is not None and value is history
             found[name] = COPIED if is_copied else to_plain(value)
         except TypeError:
             continue
