@@ -45,8 +45,9 @@ y_noisy = make_label_noise(y, "symmetric", 0.4, random_state=0).y
 # %%
 # A checkpoint
 # ------------
-# :class:`skorch.callbacks.Checkpoint` writes weights, optimizer and history; with ``monitor=None``
-# after every epoch, else after those that are the best by some column. Do not let it go by a score
+# :class:`skorch.callbacks.Checkpoint` writes weights, optimizer and history, and the net writes
+# ``history.state.pt`` beside them, which holds everything; with ``monitor=None`` after every epoch,
+# else after those that are the best by some column. Do not let it go by a score
 # on noisy labels without a thought: the best may be the one that knows the noise by heart.
 folder = tempfile.TemporaryDirectory()
 checkpoint = Checkpoint(monitor=None, dirname=folder.name)
@@ -70,10 +71,9 @@ for epoch, size, n_new in cut_off.history[:, ("epoch", "coreset_size", "new_rows
 # A resumed run
 # -------------
 # In another process, say. A new net is built, this time with its sizes, as there is no data to
-# take them from yet; it takes up the saved state and goes on by ``partial_fit``. Epochs count on
-# from the history, so there is no second warm-up. The classes are learnt from ``y`` again. The last
-# coreset and the averages behind ``label_quality_`` start anew, with a selection: a checkpoint does
-# not hold them. (A pickle of the classifier holds everything.)
+# take them from yet; it takes up the saved state and goes on by ``partial_fit``, as if it had never
+# stopped. (With :class:`skorch.callbacks.LoadInitState` among the callbacks, a script that was
+# killed is just run again: see the user guide.)
 resumed = CRUSTClassifier(MLP, max_epochs=18, callbacks=callbacks, **settings)
 resumed.initialize().load_params(checkpoint=checkpoint)
 print(f"epochs so far: {len(resumed.history)}")
@@ -82,7 +82,7 @@ print(f"epochs now: {len(resumed.history)}")
 folder.cleanup()
 
 # %%
-# Against a run that was never cut off, and so selects an epoch later:
+# Against a run that was never cut off:
 whole = CRUSTClassifier(MLP, max_epochs=30, callbacks=callbacks[:1], **settings).fit(X, y_noisy)
 for name, clf in {"cut off": cut_off, "resumed": resumed, "whole": whole}.items():
     print(f"{name:8} test accuracy {clf.score(X_test, y_test):.1%}")
@@ -102,5 +102,5 @@ axes[1].set_ylim(0, 2000)
 plt.show()
 
 # %%
-# The spikes on the right are the selections, every third epoch. The first one after the cut counts
-# all of its rows as new, because the callback has not seen the coreset before it.
+# The spikes on the right are the selections, every third epoch; the resumed run has the same ones
+# as the run that was never cut off.

@@ -144,8 +144,7 @@ class D2LClassifier(NoisyLabelClassifier):
         """Find how many epochs there will have been in the end."""
         super().prepare_training()
         assert self.training_ is not None
-        n_epochs = len(self.history) + self.training_.count_epochs(self.max_epochs)
-        self.training_.kept["n_epochs"] = n_epochs
+        self.training_.kept["n_epochs"] = self.training_.count_all_epochs(self.max_epochs)
 
     def plan_epoch(self, epoch: int) -> EpochPlan | None:
         """Find what labels count in the coming epoch; it goes over all rows.

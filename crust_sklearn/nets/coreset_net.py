@@ -120,7 +120,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         training = self.training_
         assert training is not None
         warmup = self.get_warmup_epochs()
-        if len(self.history) + training.count_epochs(self.max_epochs) <= warmup:
+        if training.count_all_epochs(self.max_epochs) <= warmup:
             return
         check_readable(training.codes)
         is_candidate = np.s_[:] if training.weights is None else training.weights > 0
@@ -296,6 +296,34 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         if "clusters" in self.state_.entries:
             attributes["coreset_assignment_"] = self.state_.entries["clusters"]
         return attributes
+
+    def get_saved_attributes(self) -> dict[str, Any]:
+        """Return the fitted attributes that are saved, the selector as what it has found.
+
+        Returns
+        -------
+        attributes : dict of str to object
+        """
+        saved = super().get_saved_attributes()
+        if (selector := saved.get("selector_")) is not None:
+            is_found = {
+                name: name.endswith("_") or name == "random_state" for name in vars(selector)
+            }
+            saved["selector_"] = {k: v for k, v in vars(selector).items() if is_found[k]}
+        return saved
+
+    def set_saved_attributes(self, attributes: dict[str, Any]) -> None:
+        """Publish attributes that were saved.
+
+        Parameters
+        ----------
+        attributes : dict of str to object
+        """
+        if "selector_" in attributes:
+            selector = self.make_selector()
+            selector.__dict__.update(attributes["selector_"])
+            attributes = attributes | {"selector_": selector}
+        super().set_saved_attributes(attributes)
 
     def get_summary(self) -> TrainingSummary:
         """Return what training found about the labels: which are wrong, which rows it kept.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from sklearn.utils.validation import validate_data
 from skorch import NeuralNetClassifier
 from skorch.dataset import get_len
 from skorch.helper import SliceDataset
+from skorch.history import History
 from skorch.utils import is_dataset
 from torch import nn
 from torch.utils.data import DataLoader, Subset
@@ -314,6 +316,19 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
         if isinstance(output, tuple):
             return tuple(map(widen, output))
         return widen(output)
+
+    def initialize_history(self) -> Any:
+        """Initialize the history of the epochs; the one before stays as it was.
+
+        Returns
+        -------
+        self : object
+        """
+        # A copy, as the one before may be needed again, and may be of a class of the user's own.
+        before = vars(self).get("history_")
+        self.history_ = History() if before is None else copy.copy(before)
+        self.history_.clear()
+        return self
 
     # -- what others see ------------------------------------------------------------------
 

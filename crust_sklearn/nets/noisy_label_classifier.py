@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.history import History
 from torch import Tensor
 
 from ..label_noise import LabelJudgement
@@ -20,6 +18,7 @@ from .divergence import check_last_epoch
 from .epoch_plan import EpochPlan
 from .judged_labels import describe_labels
 from .restoring import restoring
+from .resuming import ResumingMixin
 from .row_loss_net import RowLossNet
 from .seeding import OwnDraws
 from .state import TrainingState
@@ -27,7 +26,7 @@ from .step_count import StepCountMixin
 from .training import Training
 
 
-class NoisyLabelClassifier(StepCountMixin, RowLossNet):
+class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
     """Base of classifiers that train a torch module on noisy labels: the loop, without a method.
 
     A :class:`skorch.NeuralNetClassifier` in which every training batch carries the numbers of its
@@ -95,6 +94,8 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
         Before any training, if a parameter or the data is not valid; the net is then as it was.
     FloatingPointError
         If the training loss becomes NaN or infinite. The history is kept.
+    OSError
+        If a ``Checkpoint`` cannot be written.
 
     Notes
     -----
@@ -244,6 +245,9 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any) -> Any:
         """Initialize the module, unless `warm_start`, and train it.
 
+        With skorch's ``LoadInitState``, go on from the checkpoint up to the end of its call: unlike
+        in skorch, `max_epochs` counts the epochs that it has.
+
         Parameters
         ----------
         X : array-like, tensor, dict of arrays, DataFrame, sparse matrix or torch Dataset
@@ -338,6 +342,7 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
         if self.training_ is None or self.training_.dataset is not None:
             self.training_ = Training()
         self.training_.open(train, self.get_collate_fn("iterator_train"))
+        self.enter_call(self.training_)
         checks.check_monitors(getattr(self, "callbacks_", ()), valid is not None)
         return train, valid
 
@@ -350,7 +355,8 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
         -------
         self : object
         """
-        self.__dict__.pop("seed_", None)
+        for name in ("seed_", "calls_", "replay_"):
+            self.__dict__.pop(name, None)
         self._forget()
         # The module has a stream of its own inside of this one, which is for all other parts.
         with OwnDraws(self.get_seed("parts")):
@@ -360,19 +366,6 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
         """Drop what was found about the rows of earlier calls."""
         for name in ("state_", *self.__dict__.pop("published_", ())):
             self.__dict__.pop(name, None)
-
-    def initialize_history(self) -> Any:
-        """Initialize the history of the epochs; the one before stays as it was.
-
-        Returns
-        -------
-        self : object
-        """
-        # A copy, as the one before may be needed again, and may be of a class of the user's own.
-        before = vars(self).get("history_")
-        self.history_ = History() if before is None else copy.copy(before)
-        self.history_.clear()
-        return self
 
     def on_epoch_begin(
         self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
@@ -392,7 +385,11 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
     def _check_epoch(self, training: Training) -> None:
         if training.is_checked:
             check_last_epoch(self.history)
-            return
+        else:
+            self.begin_training(training)
+
+    def begin_training(self, training: Training) -> None:
+        """Do what comes before the first epoch of a call."""
         self._find_state(len(self.history))
         self.check_training()
         try:
@@ -412,6 +409,8 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
             history = None if state is None else state.coreset_history.before(epoch)
             self._forget()
             self.state_ = TrainingState(fingerprint, history)
+        if training.n_left is None:
+            self.calls_ = (*self.calls_, (fingerprint, epoch, False))
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -476,8 +475,10 @@ class NoisyLabelClassifier(StepCountMixin, RowLossNet):
         **kwargs : dict
         """
         super().on_train_end(net, X=X, y=y, **kwargs)
-        if self.training_ is not None and self.training_.has_begun:
-            self.training_.is_over = True
+        training = self.training_
+        is_resumed = training is not None and training.is_checked and training.n_left == 0
+        if training is not None and (training.has_begun or is_resumed):
+            training.is_over = True
             self._publish()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 
 from ..data import RelabelledDataset
 from ..data.inputs import get_parameters
+from .callback_states import keeps_files
 from .checks import needs_validation
 from .noisy_label_classifier import NoisyLabelClassifier
 from .training import Training
@@ -23,7 +24,8 @@ class StagesMixin:
 
     Each stage is a whole training, of `max_epochs` epochs unless a method says otherwise, with
     optimizer, schedule and other callbacks as the net has them, but objects of its own. Callbacks
-    that go by a validation score are left out, as a stage has no validation split.
+    that go by a validation score are left out, as a stage has no validation split; and so are those
+    that write or load files, which are the net's own.
 
     Examples
     --------
@@ -133,6 +135,17 @@ class StagesMixin:
         histories = self._get_stage_histories()
         return attributes | ({"stage_histories_": histories} if histories else {})
 
+    def get_saved_attributes(self) -> dict[str, Any]:
+        """Return the fitted attributes that are saved; the histories before they are published.
+
+        Returns
+        -------
+        attributes : dict of str to object
+        """
+        histories = self._get_stage_histories()
+        saved = super().get_saved_attributes()  # type: ignore[misc]
+        return saved | ({"stage_histories_": histories} if histories else {})
+
 
 def check_ended(stage: NoisyLabelClassifier, name: str) -> None:
     """Pass on the interrupt of a stage, which skorch has caught.
@@ -151,13 +164,14 @@ def check_ended(stage: NoisyLabelClassifier, name: str) -> None:
 
 
 def _copy_callbacks(callbacks: Any) -> Any:
-    """Return copies of callbacks, without those that a net without validation split cannot have."""
+    """Return copies of callbacks, without those that a stage cannot have."""
     if not isinstance(callbacks, list | tuple):
         return callbacks
+    kinds = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks]
     return [
         _copy(entry)
-        for entry in callbacks
-        if not needs_validation(entry[1] if isinstance(entry, tuple) else entry)
+        for entry, kind in zip(callbacks, kinds, strict=True)
+        if not needs_validation(kind) and not keeps_files(kind)
     ]
 
 

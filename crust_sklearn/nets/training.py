@@ -28,6 +28,31 @@ from .seeding import ModuleDraws
 N_SAMPLED = 64
 
 
+class Event:
+    """An event that callbacks are told of, and what they have saved and loaded in it.
+
+    Parameters
+    ----------
+    name : str
+        Such as "on_epoch_end".
+
+    Attributes
+    ----------
+    due : list of pairs of str and object
+        What is to be written after the callbacks: its kind, and its target.
+    failure : OSError or None
+        Of a file that could not be written.
+    loaded : pair of dict and object, or None
+        What was loaded at the beginning of training, and the file.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.due: list[tuple[str, Any]] = []
+        self.failure: OSError | None = None
+        self.loaded: tuple[dict[str, Any], Any] | None = None
+
+
 class Training:
     """The training rows of a call, under their numbers in the X given to it.
 
@@ -68,6 +93,14 @@ class Training:
         What is trained on at the moment; None between the steps.
     epochs : int or None
         The epochs of the call, where it says; None: `max_epochs`.
+    event : Event or None
+        What callbacks are being told of.
+    resumed_from : object
+        The file that the call goes on with; None for none.
+    n_before : int
+        The epochs of the calls before.
+    n_left : int or None
+        The epochs that a call has left which goes on; None if it does not.
     kept : dict of str to object
         What a method keeps until the call ends; what outlasts it belongs in the net's state.
     """
@@ -81,10 +114,15 @@ class Training:
         self.is_checked = False
         self.interrupt: KeyboardInterrupt | None = None
         self.dataset: Any = None
+        self.fingerprint: str | None = None
         self.generator = torch.Generator()
         self.draws: ModuleDraws | None = None
         self.planned_iterator: Any = None
         self.batch: RowBatch | MixedBatch | None = None
+        self.event: Event | None = None
+        self.resumed_from: Any = None
+        self.n_before = 0
+        self.n_left: int | None = None
         self.kept: dict[str, Any] = {}
 
     def count_epochs(self, max_epochs: int) -> int:
@@ -100,6 +138,20 @@ class Training:
         n_epochs : int
         """
         return max_epochs if self.epochs is None else int(self.epochs)
+
+    def count_all_epochs(self, max_epochs: int) -> int:
+        """Return the epochs that there will have been at the end of the call.
+
+        Parameters
+        ----------
+        max_epochs : int
+            As of `count_epochs`.
+
+        Returns
+        -------
+        n_epochs : int
+        """
+        return self.n_before + self.count_epochs(max_epochs)
 
     def open(self, dataset: Any, collate_fn: Any) -> None:
         """Take the dataset of the training rows.
@@ -138,6 +190,8 @@ class Training:
         -------
         fingerprint : str
         """
+        if self.fingerprint is not None:
+            return self.fingerprint
         sample = np.unique(np.linspace(0, len(self.rows) - 1, N_SAMPLED).astype(np.int64))
         first, second = (
             joblib.hash(apply_to_leaves(fetch_rows(dataset, sample, self.collate_fn)[0], _to_numpy))
@@ -145,7 +199,8 @@ class Training:
         )
         # Rows that are augmented at random are told by their labels alone.
         x = first if first == second else None
-        return joblib.hash((self.n_rows, self.rows, self.codes, self.weights, x))
+        self.fingerprint = joblib.hash((self.n_rows, self.rows, self.codes, self.weights, x))
+        return self.fingerprint
 
     def spread(self, values: np.ndarray, missing: float) -> np.ndarray:
         """Return values of the training rows as values of all rows of X.

@@ -47,7 +47,8 @@ class TwoNetworkClassifier(NoisyLabelClassifier):
     Notes
     -----
     skorch saves the second network where it is given a file for it: ``save_params(f_params=...,
-    f_peer=...)``, ``Checkpoint(f_peer=...)``. ``EarlyStopping(load_best=True)`` takes the first one
+    f_peer=...)``, ``Checkpoint(f_peer=...)``; ``f_state``, and what a checkpoint writes beside its
+    history, hold both. ``EarlyStopping(load_best=True)`` takes the first one
     alone back to its best weights: with ``predict_by="mean"``, use a Checkpoint.
 
     Examples

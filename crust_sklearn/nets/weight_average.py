@@ -158,6 +158,21 @@ class WeightAverageMixin:
             rooms = (AVERAGE, RAW)
             state.entries |= {k: v for k, v in before.entries.items() if k.split(".")[0] in rooms}
 
+    def prepare_training(self) -> None:
+        """Go on averaging where a call has broken off, so that its modules have the raw weights."""
+        super().prepare_training()  # type: ignore[misc]
+        rooms = {name.split(".")[0] for name in self.state_.entries}
+        if self.averages_weights and AVERAGE in rooms and RAW not in rooms:
+            assert self.training_ is not None
+            self._begin_averaging(self.training_)
+
+    def _begin_averaging(self, training: Training) -> None:
+        entries = self.state_.entries
+        training.kept[RAW] = any(name.startswith(f"{RAW}.") for name in entries)
+        take_up_raw(self.get_modules(), entries)
+        training.kept[AVERAGE] = WeightAverage(self.get_modules(), entries)
+        training.kept["n_steps"] = self._count_averaged_steps()
+
     def on_batch_begin(
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
@@ -173,10 +188,7 @@ class WeightAverageMixin:
         super().on_batch_begin(net, batch=batch, training=training, **kwargs)  # type: ignore[misc]
         held = self.training_
         if training and held is not None and AVERAGE not in held.kept and self.averages_weights:
-            entries = self.state_.entries
-            take_up_raw(self.get_modules(), entries)
-            held.kept[AVERAGE] = WeightAverage(self.get_modules(), entries)
-            held.kept["n_steps"] = self._count_averaged_steps()
+            self._begin_averaging(held)
 
     def run_single_epoch(self, *args: Any, **kwargs: Any) -> None:
         """Run one epoch; if not even a batch was trained on, the modules hold the average again.
@@ -190,7 +202,8 @@ class WeightAverageMixin:
             super().run_single_epoch(*args, **kwargs)  # type: ignore[misc]
         except BaseException:
             held = self.training_
-            if held is not None and not held.has_begun and AVERAGE in held.kept:
+            # Without raw weights to take up, the modules had these before.
+            if held is not None and not held.has_begun and held.kept.get(RAW):
                 set_parameters(held.kept[AVERAGE].parameters, held.kept[AVERAGE].averages)
             raise
 
@@ -199,8 +212,7 @@ class WeightAverageMixin:
         assert self.training_ is not None
         options = {"batch_size": self.batch_size}  # type: ignore[attr-defined]
         options |= self.get_params_for("iterator_train")  # type: ignore[attr-defined]
-        n_epochs = self.training_.count_epochs(self.max_epochs)  # type: ignore[attr-defined]
-        n_epochs += len(self.history) - 1  # type: ignore[attr-defined]
+        n_epochs = self.training_.count_all_epochs(self.max_epochs)  # type: ignore[attr-defined]
         return n_epochs * loading.count_batches(options, len(self.training_.rows))
 
     def on_batch_end(

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, LoadInitState
 from skorch.dataset import ValidSplit
 
 from crust_sklearn import NoisyLabelClassifier, baselines, find_label_issues
@@ -197,6 +197,38 @@ def test_two_calls_of_partial_fit_are_one_fit(cls):
     halves.partial_fit(X, GIVEN, epochs=3).partial_fit(X, GIVEN, epochs=3)
     np.testing.assert_array_equal(halves.predict_proba(X), whole.predict_proba(X))
     assert len(halves.history) == 6
+
+
+class KilledError(Exception):
+    """In the place of a kill: nothing of the training goes on."""
+
+
+class KillAfter(Callback):
+    """Ends the training of a net in the epoch after some, or when these are over."""
+
+    def __init__(self, n_epochs):
+        self.n_epochs = n_epochs
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and len(net.history) == self.n_epochs + 1:
+            raise KilledError
+
+    def on_train_end(self, net, **kwargs):
+        raise KilledError
+
+
+@each_method
+def test_goes_on_after_a_kill_as_if_there_had_been_none(cls, tmp_path, assert_same_training):
+    whole = make(cls, max_epochs=6).fit(X, GIVEN)
+    for n_epochs in (1, 4, 6):
+        checkpoint = Checkpoint(
+            monitor=None, event_name=None, dirname=str(tmp_path / f"{n_epochs}")
+        )
+        callbacks = [checkpoint, LoadInitState(checkpoint)]
+        with pytest.raises(KilledError):
+            make(cls, max_epochs=6, callbacks=[*callbacks, KillAfter(n_epochs)]).fit(X, GIVEN)
+        again = make(cls, max_epochs=6, callbacks=callbacks).fit(X, GIVEN)
+        assert_same_training(again, whole)
 
 
 @each_method

@@ -6,8 +6,17 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.datasets import make_blobs
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LoadInitState,
+    LRScheduler,
+    TrainEndCheckpoint,
+)
 from skorch.dataset import ValidSplit
+from skorch.history import History
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -187,6 +196,17 @@ def test_parameters_of_callbacks_that_are_left_out_are_left_out():
     ).fit(X, Y)
     assert dict(net.callbacks_)["stop"].patience == 7
     assert "stop" not in dict(net.stages_[0].callbacks_)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_callbacks_that_keep_files_are_left_out(named, tmp_path):
+    checkpoint = Checkpoint(monitor=None, dirname=str(tmp_path))
+    load = LoadInitState(checkpoint)
+    callbacks = [("checkpoint", checkpoint), ("load", load)] if named else [checkpoint, load]
+    net = make(callbacks=[*callbacks, TrainEndCheckpoint(dirname=str(tmp_path))]).fit(X, Y)
+    kinds = {type(callback) for _, callback in net.stages_[0].callbacks_}
+    assert not kinds & {Checkpoint, LoadInitState, TrainEndCheckpoint}
+    assert len(History.from_file(tmp_path / "history.json")) == len(net.history)
 
 
 def test_callbacks_that_go_by_the_training_stay():
