@@ -19,6 +19,7 @@ from joblib.parallel import get_active_backend
 from scipy import sparse
 from sklearn.utils import check_random_state
 
+from .._shards import Rows, Shards
 from .base import BaseStrategy, Coreset, Part, check_indices
 
 try:
@@ -117,7 +118,7 @@ def _plan(strategy: BaseStrategy, X: Any, group: Group) -> tuple[list[Part], Any
     if n_rows <= strategy.get_max_rows():
         return [Part(np.arange(n_rows), group.n_select, group.seed)], None
     random_state = check_random_state(group.seed)
-    return strategy.split(_take(X, group.rows), group.n_select, random_state), random_state
+    return strategy.split(_view(X, group.rows), group.n_select, random_state), random_state
 
 
 def _select_part(
@@ -140,7 +141,7 @@ def _merge(
     random_state: Any,
     coresets: list[Coreset],
 ) -> Coreset:
-    X = _take(_open(source), group.rows)
+    X = _view(_open(source), group.rows)
     return strategy.merge(X, group.n_select, group.sample_weight, random_state, parts, coresets)
 
 
@@ -148,14 +149,20 @@ def _take(X: Any, rows: np.ndarray) -> np.ndarray:
     if sparse.issparse(X):
         return X[rows].toarray()
     is_everything = len(rows) == len(X) and np.array_equal(rows, np.arange(len(X)))
-    return X if is_everything else X[rows]
+    return X if is_everything and isinstance(X, np.ndarray) else X[rows]
+
+
+def _view(X: Any, rows: np.ndarray) -> Any:
+    """Return rows of which only parts are needed at a time."""
+    return _take(X, rows) if sparse.issparse(X) else Rows(X, rows)
 
 
 @contextmanager
 def _shared(X: Any) -> Iterator[Any]:
     """Yield X, or the path of a copy where the workers do not share this process's memory."""
     backend, _ = get_active_backend(prefer="threads")
-    if getattr(backend, "supports_sharedmem", False):  # as joblib itself asks
+    # As joblib itself asks. Rows that lie in files are read there by every worker.
+    if getattr(backend, "supports_sharedmem", False) or isinstance(X, Shards):
         yield X
         return
     # joblib's own memory maps are for its own processes; Dask or Ray would pickle X.
