@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -144,6 +145,8 @@ class BaseCoresetEstimator(DocLinkMixin, BaseEstimator):
         """Set the fitted attributes from validated rows of X, groups and weights."""
         candidates = np.flatnonzero(weights)
         self.check_options(len(candidates) if budgets is None else None)
+        if self.verbose:
+            print(f"[{type(self).__name__}] {X.shape[0]} rows", file=sys.stderr)
         strategy = self._clone_strategy()
         rows = _split_by_group(candidates, groups)
         # Per group: the row of each point, and the point of each row.
@@ -239,7 +242,8 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
     random_state : int, RandomState instance or None, default=None
         Seeds the strategies that draw at random.
     verbose : int, default=0
-        Passed on to :class:`joblib.Parallel`, which reports the classes and parts done.
+        0: silent. Others are passed on to :class:`joblib.Parallel`, which reports the classes and
+        parts done, and about how long the rest will take.
 
     Attributes
     ----------

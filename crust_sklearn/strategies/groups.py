@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,7 +56,8 @@ def select_in_groups(
         Threads; a backend chosen by `joblib.parallel_config` counts instead, and workers that
         do not share memory read X from a memory map.
     verbose : int
-        joblib's.
+        joblib's. Not 0: the parts are counted, too, and all of them dispatched at once, so that
+        joblib tells how many are left.
 
     Returns
     -------
@@ -65,19 +67,17 @@ def select_in_groups(
     """
     if not isinstance(strategy, BaseStrategy) or type(strategy).select is not BaseStrategy.select:
         strategy = _Foreign(strategy)
-    parallel = Parallel(n_jobs=n_jobs, prefer="threads", verbose=verbose)
+    pre_dispatch = "all" if verbose else "2*n_jobs"
+    parallel = Parallel(n_jobs, prefer="threads", verbose=verbose, pre_dispatch=pre_dispatch)
     plans = [_plan(strategy, X, group) for group in groups]
+    if verbose:
+        n_rows, n_parts = sum(len(g.rows) for g in groups), sum(len(parts) for parts, _ in plans)
+        # Where joblib's own lines go.
+        print(f"{n_rows} rows, {len(groups)} groups, {n_parts} parts", file=sys.stderr)
     with _shared(X) as source:
         found = iter(
             parallel(
-                delayed(_select_part)(
-                    strategy,
-                    source,
-                    group.rows[part.rows],
-                    part.n_select,
-                    group.sample_weight[part.rows],
-                    part.random_state,
-                )
+                delayed(_select_part)(strategy, source, _narrow(group, part))
                 for group, (parts, _) in zip(groups, plans, strict=True)
                 for part in parts
             )
@@ -121,16 +121,19 @@ def _plan(strategy: BaseStrategy, X: Any, group: Group) -> tuple[list[Part], Any
     return strategy.split(_view(X, group.rows), group.n_select, random_state), random_state
 
 
-def _select_part(
-    strategy: BaseStrategy,
-    source: Any,
-    rows: np.ndarray,
-    n_select: int,
-    sample_weight: np.ndarray,
-    seed: int,
-) -> Coreset:
-    X = _take(_open(source), rows)
-    return strategy.select_part(X, n_select, sample_weight, check_random_state(seed))
+def _narrow(group: Group, part: Part) -> Group:
+    """Return the rows of a part as a group, which goes to a worker.
+
+    In a tuple, because Dask's arrays of their own, which joblib puts on one worker, are lost with it.
+    """
+    rows, weights = group.rows[part.rows], group.sample_weight[part.rows]
+    return Group(rows, part.n_select, weights, part.random_state)
+
+
+def _select_part(strategy: BaseStrategy, source: Any, part: Group) -> Coreset:
+    X = _take(_open(source), part.rows)
+    random_state = check_random_state(part.seed)
+    return strategy.select_part(X, part.n_select, part.sample_weight, random_state)
 
 
 def _merge(
