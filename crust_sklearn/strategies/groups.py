@@ -124,7 +124,7 @@ def _plan(strategy: BaseStrategy, X: Any, group: Group) -> tuple[list[Part], Any
 def _narrow(group: Group, part: Part) -> Group:
     """Return the rows of a part as a group, which goes to a worker.
 
-    In a tuple, because Dask's arrays of their own, which joblib puts on one worker, are lost with it.
+    A tuple, because joblib puts an array by itself on one of Dask's workers, and it is lost with it.
     """
     rows, weights = group.rows[part.rows], group.sample_weight[part.rows]
     return Group(rows, part.n_select, weights, part.random_state)
