@@ -225,11 +225,12 @@ def lazy_greedy(
 
     Parameters
     ----------
-    distances : ndarray of shape (n_rows, n_rows), dtype float32
-    weights : ndarray of shape (n_rows,), dtype float32
+    distances : ndarray of shape (n_rows, n_points), dtype float32
+        From the rows to choose from to the points to cover: the same, or others.
+    weights : ndarray of shape (n_points,), dtype float32
     n_select : int
     start : float32
-        Every row's distance before the first choice: at least the largest distance.
+        Every point's distance before the first choice: at least the largest distance.
 
     Returns
     -------

@@ -49,12 +49,12 @@ def select_in_groups(
     Parameters
     ----------
     strategy : BaseStrategy or object with a method ``select``
-    X : {ndarray, sparse array} of shape (n_rows, n_features)
+    X : {ndarray, sparse array, Shards} of shape (n_rows, n_features)
         Validated.
     groups : list of Group
     n_jobs : int or None
         Threads; a backend chosen by `joblib.parallel_config` counts instead, and workers that
-        do not share memory read X from a memory map.
+        do not share memory read X from a memory map, `Shards` from their files.
     verbose : int
         joblib's. Not 0: the parts are counted, too, and all of them dispatched at once, so that
         joblib tells how many are left.
@@ -124,7 +124,7 @@ def _plan(strategy: BaseStrategy, X: Any, group: Group) -> tuple[list[Part], Any
 def _narrow(group: Group, part: Part) -> Group:
     """Return the rows of a part as a group, which goes to a worker.
 
-    A tuple, because joblib puts an array by itself on one of Dask's workers, and it is lost with it.
+    In a tuple: joblib puts arrays by themselves on one of Dask's workers, where they may be lost.
     """
     rows, weights = group.rows[part.rows], group.sample_weight[part.rows]
     return Group(rows, part.n_select, weights, part.random_state)
