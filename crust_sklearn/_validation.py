@@ -11,6 +11,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
+from ._shards import find_shards, slice_rows
+
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
     """Return `value` if it is one of `choices`, else raise naming them and the nearest."""
@@ -137,6 +139,16 @@ def check_rows(estimator: Any, X: Any, *args: Any, **options: Any) -> Any:
                     "encode such columns first, as by OneHotEncoder in a ColumnTransformer."
                 ) from error
         raise
+
+
+def check_many_rows(estimator: Any, X: Any, **options: Any) -> Any:
+    """Return rows in files as `Shards`, validated a block at a time; others by `check_rows`."""
+    shards = find_shards(X)
+    if shards is None:
+        return check_rows(estimator, X, **options)
+    for rows in slice_rows(*shards.shape):
+        validate_data(estimator, shards[rows], **options)
+    return shards
 
 
 def _get_columns(X: Any) -> Iterable[tuple[Any, np.ndarray]]:

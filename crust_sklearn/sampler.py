@@ -56,7 +56,7 @@ class CoresetSampler(OneToOneFeatureMixin, BaseCoresetEstimator):
     random_state : int, RandomState instance or None, default=None
         Seeds the strategies that draw at random.
     verbose : int, default=0
-        Passed on to :class:`joblib.Parallel`.
+        0: silent. Others are passed on to :class:`joblib.Parallel`, which reports what is done.
 
     Attributes
     ----------

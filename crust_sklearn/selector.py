@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -14,7 +15,9 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._doc_link import DocLinkMixin
-from ._validation import check_coreset_size, check_rows, check_sample_weight
+from ._equal_rows import merge_equal_rows
+from ._shards import Rows, Shards, slice_rows
+from ._validation import check_coreset_size, check_many_rows, check_sample_weight
 from .labels import check_labels
 from .strategies import BaseStrategy, Coreset, make_strategy
 from .strategies.distances import check_metric, cross_distances
@@ -108,7 +111,7 @@ class BaseCoresetEstimator(DocLinkMixin, BaseEstimator):
         X : {ndarray, sparse array} of shape (n_samples, n_features)
             Validated.
         """
-        X = check_rows(self, X)
+        X = check_many_rows(self, X)
         groups = self._encode_groups(y, X.shape[0])
         weights = check_sample_weight(sample_weight, X.shape[0])
         weights = np.ones(X.shape[0]) if weights is None else weights
@@ -142,11 +145,13 @@ class BaseCoresetEstimator(DocLinkMixin, BaseEstimator):
         """Set the fitted attributes from validated rows of X, groups and weights."""
         candidates = np.flatnonzero(weights)
         self.check_options(len(candidates) if budgets is None else None)
+        if self.verbose:
+            print(f"[{type(self).__name__}] {X.shape[0]} rows", file=sys.stderr)
         strategy = self._clone_strategy()
         rows = _split_by_group(candidates, groups)
         # Per group: the row of each point, and the point of each row.
         merged = [
-            _merge_equal_rows(_dense(X[r])) if merge_duplicates else (np.arange(len(r)),) * 2
+            merge_equal_rows(_get_rows(X, r)) if merge_duplicates else (np.arange(len(r)),) * 2
             for r in rows
         ]
         sizes = [len(first) for first, _ in merged]
@@ -237,7 +242,8 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
     random_state : int, RandomState instance or None, default=None
         Seeds the strategies that draw at random.
     verbose : int, default=0
-        Passed on to :class:`joblib.Parallel`, which reports the classes and parts done.
+        0: silent. Others are passed on to :class:`joblib.Parallel`, which reports the classes and
+        parts done, and about how long the rest will take.
 
     Attributes
     ----------
@@ -270,6 +276,12 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
     rows. An integer larger than their number is filled up with copies, which come last.
     Rows of weight zero are never chosen. Sparse rows are made dense class by class.
 
+    Rows in files are read from there, a block or a part of a class at a time, also by workers of
+    other processes, and must not change meanwhile. Beside the chosen rows and what the workers hold
+    that takes about a hundred bytes for each row, where the strategy selects in parts: facility
+    location, k-medoids (but for its solver "clara") and centrality. The others need all rows of a
+    class at once. The choice is the same as of an array in memory.
+
     References
     ----------
     Mirzasoleiman, Cao, Leskovec, "Coresets for Robust Training of Neural Networks against
@@ -292,8 +304,10 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows to choose from.
+        X : {array-like, sparse matrix, list of shards} of shape (n_samples, n_features)
+            The rows to choose from. A memory-mapped array (``np.load(path, mmap_mode="r")``), or a
+            list of such arrays and of paths of ``.npy`` files, one after the other, stays in its
+            files: see Notes.
         y : array-like of shape (n_samples,), default=None
             Class labels, used where `stratify` is True.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -307,7 +321,10 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         ------
         ValueError
             If a parameter is out of range or unknown, if X, y and `sample_weight` differ in
-            length, or if X or `sample_weight` contains NaN or infinity.
+            length, if X or `sample_weight` contains NaN or infinity, or if the files of X do not
+            hold numbers in as many columns each.
+        OSError
+            If a file of X cannot be read.
         """
         X = self.choose_rows(X, y, sample_weight)
         self.components_ = X[self.sample_indices_]
@@ -373,7 +390,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, list of shards} of shape (n_samples, n_features)
 
         Returns
         -------
@@ -381,12 +398,13 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
             In the dtype of X, float32 or float64.
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
+        X = check_many_rows(self, X, reset=False)
         components = self.components_.astype(X.dtype)
         if not isinstance(self.metric, str):
             X, components = _dense(X), _dense(components)
-        distances = cross_distances(X, components, self.metric)
-        return distances.astype(X.dtype, copy=False)
+        parts = slice_rows(*X.shape) if isinstance(X, Shards) else [slice(None)]
+        distances = [cross_distances(X[rows], components, self.metric) for rows in parts]
+        return np.concatenate(distances).astype(X.dtype, copy=False)
 
     @property
     def _n_features_out(self) -> int:
@@ -462,13 +480,5 @@ def _dense(X: Any) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else X
 
 
-def _merge_equal_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row of each distinct point, ascending, and the point of each row."""
-    # Compared as bytes, which is fast; adding 0.0 makes -0.0 and 0.0 equal.
-    as_bytes = np.dtype((np.void, X.itemsize * X.shape[1]))
-    points = np.ascontiguousarray(X + 0.0).view(as_bytes).ravel()
-    _, first, point = np.unique(points, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[point]
+def _get_rows(X: Any, numbers: np.ndarray) -> Any:
+    return X[numbers].toarray() if sparse.issparse(X) else Rows(X, numbers)

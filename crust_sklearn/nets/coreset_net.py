@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .epoch_plan import EpochPlan
 from .judged_labels import get_judging_epoch, place, start_judging, summarize_net
 from .noisy_label_classifier import NoisyLabelClassifier
 from .row_outputs import RowOutputs, compute_row_outputs
-from .selection import make_mixing, select_rows
+from .selection import make_mixing, report, select_rows
 from .selector_parameter import SelectorParameterMixin
 
 LEAVE_ONE_OUT = "leave-one-out"
@@ -185,7 +186,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         -------
         plan : EpochPlan
         """
-        training = self.training_
+        start, training = perf_counter(), self.training_
         assert training is not None and training.codes is not None
         dataset = self.get_selection_dataset(training.dataset)
         quality = self.state_.load("label_quality", LabelQuality)
@@ -209,6 +210,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         self.state_.entries["noise_rate"] = np.asarray(quality.noise_rate)
         self.state_.entries["clusters"] = clusters
         training.kept |= {"selector": selection.selector, "label_quality": quality}
+        report(selection, perf_counter() - start, self.verbose)
         mixing = None
         if self.mixup is not None:
             mixing = make_mixing(self.mixup, self.get_mixup_alpha(), training, clusters)

@@ -100,6 +100,22 @@ def select_rows(
     return Selection(selector, positions, chosen_weights, rank[selector.assignment_])
 
 
+def report(selection: Selection, seconds: float, verbose: int) -> None:
+    """Print a line about a selection that lasted, among those that skorch prints of the epochs.
+
+    Parameters
+    ----------
+    selection : Selection
+    seconds : float
+        Up to a second nothing is printed.
+    verbose : int
+        The net's own; 0: nothing.
+    """
+    if verbose and seconds > 1.0:
+        n_rows = len(selection.clusters)
+        print(f"coreset of {len(selection.positions)} of {n_rows} rows in {seconds:.1f} s")
+
+
 def make_mixing(
     mixup: str, alpha: tuple[float, float], training: Training, clusters: np.ndarray
 ) -> Mixing:

@@ -181,12 +181,13 @@ class BaseStrategy(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         """
         return np.inf
 
-    def split(self, X: np.ndarray, n_select: int, random_state: RandomState) -> list[Part]:
+    def split(self, X: Any, n_select: int, random_state: RandomState) -> list[Part]:
         """Return the parts to select from, one if the rows fit.
 
         Parameters
         ----------
-        X : ndarray of shape (n_rows, n_features)
+        X : ndarray or Rows of shape (n_rows, n_features)
+            Of which a few rows are read at a time.
         n_select : int
         random_state : RandomState instance
 
@@ -221,7 +222,7 @@ class BaseStrategy(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
 
     def merge(
         self,
-        X: np.ndarray,
+        X: Any,
         n_select: int,
         sample_weight: np.ndarray,
         random_state: RandomState,
@@ -232,7 +233,8 @@ class BaseStrategy(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
 
         Parameters
         ----------
-        X : ndarray of shape (n_rows, n_features)
+        X : ndarray or Rows of shape (n_rows, n_features)
+            Of which a few rows are read at a time.
         n_select : int
         sample_weight : ndarray of shape (n_rows,)
         random_state : RandomState instance
@@ -301,7 +303,7 @@ class BaseDistanceStrategy(BaseStrategy):
         # Four bytes an entry, and up to a quarter more for what a strategy keeps beside the matrix.
         return max(1000, int((get_config()["working_memory"] * 2**20 / 5) ** 0.5))
 
-    def split(self, X: np.ndarray, n_select: int, random_state: RandomState) -> list[Part]:
+    def split(self, X: Any, n_select: int, random_state: RandomState) -> list[Part]:
         """Return parts whose distance matrices fit in memory."""
         limit = self.get_max_rows()
         if len(X) <= limit:
@@ -318,12 +320,12 @@ class BaseDistanceStrategy(BaseStrategy):
         seeds = random_state.randint(2**31 - 1, size=len(rows))
         return [Part(*part) for part in zip(rows, shares.tolist(), seeds.tolist(), strict=True)]
 
-    def split_rows(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+    def split_rows(self, X: Any, limit: int, random_state: RandomState) -> list[np.ndarray]:
         """Return the rows of each part: near rows together.
 
         Parameters
         ----------
-        X : ndarray of shape (n_rows, n_features)
+        X : ndarray or Rows of shape (n_rows, n_features)
         limit : int
             The most rows of a part.
         random_state : RandomState instance
@@ -336,7 +338,7 @@ class BaseDistanceStrategy(BaseStrategy):
 
     def merge(
         self,
-        X: np.ndarray,
+        X: Any,
         n_select: int,
         sample_weight: np.ndarray,
         random_state: RandomState,

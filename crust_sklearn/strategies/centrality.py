@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.random import RandomState
 
@@ -35,7 +37,7 @@ class Centrality(BaseDistanceStrategy):
     array([1, 2])
     """
 
-    def split_rows(self, X: np.ndarray, limit: int, random_state: RandomState) -> list[np.ndarray]:
+    def split_rows(self, X: Any, limit: int, random_state: RandomState) -> list[np.ndarray]:
         """Return the rows of each part: drawn at random."""
         # Against a random part a row is as central as against all rows, up to noise.
         return split_at_random(len(X), limit, random_state)

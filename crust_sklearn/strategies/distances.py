@@ -10,6 +10,8 @@ from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import distance_metrics
 from sklearn.utils import gen_even_slices
 
+from .. import _shards
+from .._shards import get_largest, sample_rows
 from .._validation import check_choice
 
 # "precomputed" has no rows to hand back, "haversine" and "nan_euclidean" are for other data.
@@ -31,10 +33,21 @@ def normalize_rows(X: np.ndarray) -> tuple[np.ndarray, float]:
     Distances do not feel the shift, and are multiplied by the scale afterwards: rows of
     norm 1e200, or far from the origin, are then as safe as any.
     """
-    scale = float(np.abs(X).max(initial=0.0)) or 1.0
+    center, scale = _measure(X)
+    return _normalize(X, center, scale), scale
+
+
+def _measure(X: Any) -> tuple[np.ndarray, float]:
+    """Return what rows have to be shifted by, once they are divided by the scale, and the scale."""
+    scale = get_largest(X) or 1.0
+    sample = sample_rows(X) / X.dtype.type(scale)
+    return sample.mean(axis=0, dtype=np.float64).astype(sample.dtype), scale
+
+
+def _normalize(X: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
     rows = X / X.dtype.type(scale)
-    rows -= rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
-    return np.ascontiguousarray(rows), scale
+    rows -= center
+    return np.ascontiguousarray(rows)
 
 
 def distance_matrix(X: np.ndarray, metric: Any = "euclidean") -> tuple[np.ndarray, float]:
@@ -87,25 +100,29 @@ def cross_distances(X: Any, Y: Any, metric: Any = "euclidean") -> np.ndarray:
 
 
 def nearest_rows(
-    X: np.ndarray, indices: np.ndarray, metric: Any = "euclidean"
+    X: Any, indices: np.ndarray, metric: Any = "euclidean"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return for every row of X the position in `indices` of its nearest, and the distance.
 
-    The rows in `indices` are their own, and cost nothing.
+    The rows in `indices` are their own, and cost nothing. X may be `Rows` or `Shards`: a block of
+    it is read at a time.
     """
-    scale = 1.0
-    if metric == "euclidean":
-        X, scale = normalize_rows(X)
-    centers = X[indices]
+    is_euclidean = isinstance(metric, str) and metric == "euclidean"
+    center, scale = _measure(X) if is_euclidean else (np.zeros(1), 1.0)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        return _normalize(X[rows], center, scale) if is_euclidean else X[rows]
+
+    centers = read(indices)
     nearest = np.empty(len(X), np.int64)
     distance = np.zeros(len(X))
     nearest[indices] = np.arange(len(indices))
     rest = np.setdiff1d(np.arange(len(X)), indices)
     if not len(rest):
         return nearest, distance
-    n_slices = max(1, len(rest) * len(centers) // 2**24)
+    n_slices = max(1, len(rest) * max(centers.shape) // _shards.BLOCK)
     for part in gen_even_slices(len(rest), n_slices):
-        block = cross_distances(X[rest[part]], centers, metric)
+        block = cross_distances(read(rest[part]), centers, metric)
         nearest[rest[part]] = block.argmin(axis=1)
         distance[rest[part]] = block.min(axis=1)
     return nearest, distance * scale

@@ -114,20 +114,20 @@ def _list_near(
     # For every row the rows that it would be nearer to than their medoid is. No others can add
     # to its gain from now on, and after t choices there are about n / t of them.
     # Empty, where they would take too much memory.
-    n_rows = distances.shape[0]
+    n_rows, n_columns = distances.shape
     start = np.zeros(n_rows + 1, np.int64)
     for i in range(n_rows):
         count = 0
-        for j in range(n_rows):
+        for j in range(n_columns):
             count += distances[i, j] < nearest[j]
         start[i + 1] = start[i] + count
-    if start[n_rows] > MAX_LISTED * n_rows * n_rows:
+    if start[n_rows] > MAX_LISTED * n_rows * n_columns:
         start[:] = 0
     near = np.empty(start[n_rows], np.int32)
     near_distance = np.empty(start[n_rows], np.float32)
     for i in range(n_rows if near.size else 0):
         at = start[i]
-        for j in range(n_rows):
+        for j in range(n_columns):
             if distances[i, j] < nearest[j]:
                 near[at] = j
                 near_distance[at] = distances[i, j]
@@ -225,19 +225,20 @@ def lazy_greedy(
 
     Parameters
     ----------
-    distances : ndarray of shape (n_rows, n_rows), dtype float32
-    weights : ndarray of shape (n_rows,), dtype float32
+    distances : ndarray of shape (n_rows, n_points), dtype float32
+        From the rows to choose from to the points to cover: the same, or others.
+    weights : ndarray of shape (n_points,), dtype float32
     n_select : int
     start : float32
-        Every row's distance before the first choice: at least the largest distance.
+        Every point's distance before the first choice: at least the largest distance.
 
     Returns
     -------
     indices : ndarray of shape (n_select,), dtype int64
     gains : ndarray of shape (n_select,), dtype float64
     """
-    n_rows = distances.shape[0]
-    nearest = np.full(n_rows, start, np.float32)
+    n_rows, n_columns = distances.shape
+    nearest = np.full(n_columns, start, np.float32)
     lists = _list_near(distances[:0], nearest)
     gains = np.empty(n_rows)
     for i in range(n_rows):

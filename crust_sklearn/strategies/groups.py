@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from joblib.parallel import get_active_backend
 from scipy import sparse
 from sklearn.utils import check_random_state
 
+from .._shards import Rows, Shards
 from .base import BaseStrategy, Coreset, Part, check_indices
 
 try:
@@ -47,14 +49,15 @@ def select_in_groups(
     Parameters
     ----------
     strategy : BaseStrategy or object with a method ``select``
-    X : {ndarray, sparse array} of shape (n_rows, n_features)
+    X : {ndarray, sparse array, Shards} of shape (n_rows, n_features)
         Validated.
     groups : list of Group
     n_jobs : int or None
         Threads; a backend chosen by `joblib.parallel_config` counts instead, and workers that
-        do not share memory read X from a memory map.
+        do not share memory read X from a memory map, `Shards` from their files.
     verbose : int
-        joblib's.
+        joblib's. Not 0: the parts are counted, too, and all of them dispatched at once, so that
+        joblib tells how many are left.
 
     Returns
     -------
@@ -64,19 +67,17 @@ def select_in_groups(
     """
     if not isinstance(strategy, BaseStrategy) or type(strategy).select is not BaseStrategy.select:
         strategy = _Foreign(strategy)
-    parallel = Parallel(n_jobs=n_jobs, prefer="threads", verbose=verbose)
+    pre_dispatch = "all" if verbose else "2*n_jobs"
+    parallel = Parallel(n_jobs, prefer="threads", verbose=verbose, pre_dispatch=pre_dispatch)
     plans = [_plan(strategy, X, group) for group in groups]
+    if verbose:
+        n_rows, n_parts = sum(len(g.rows) for g in groups), sum(len(parts) for parts, _ in plans)
+        # Where joblib's own lines go.
+        print(f"{n_rows} rows, {len(groups)} groups, {n_parts} parts", file=sys.stderr)
     with _shared(X) as source:
         found = iter(
             parallel(
-                delayed(_select_part)(
-                    strategy,
-                    source,
-                    group.rows[part.rows],
-                    part.n_select,
-                    group.sample_weight[part.rows],
-                    part.random_state,
-                )
+                delayed(_select_part)(strategy, source, _narrow(group, part))
                 for group, (parts, _) in zip(groups, plans, strict=True)
                 for part in parts
             )
@@ -117,19 +118,22 @@ def _plan(strategy: BaseStrategy, X: Any, group: Group) -> tuple[list[Part], Any
     if n_rows <= strategy.get_max_rows():
         return [Part(np.arange(n_rows), group.n_select, group.seed)], None
     random_state = check_random_state(group.seed)
-    return strategy.split(_take(X, group.rows), group.n_select, random_state), random_state
+    return strategy.split(_view(X, group.rows), group.n_select, random_state), random_state
 
 
-def _select_part(
-    strategy: BaseStrategy,
-    source: Any,
-    rows: np.ndarray,
-    n_select: int,
-    sample_weight: np.ndarray,
-    seed: int,
-) -> Coreset:
-    X = _take(_open(source), rows)
-    return strategy.select_part(X, n_select, sample_weight, check_random_state(seed))
+def _narrow(group: Group, part: Part) -> Group:
+    """Return the rows of a part as a group, which goes to a worker.
+
+    In a tuple: joblib puts arrays by themselves on one of Dask's workers, where they may be lost.
+    """
+    rows, weights = group.rows[part.rows], group.sample_weight[part.rows]
+    return Group(rows, part.n_select, weights, part.random_state)
+
+
+def _select_part(strategy: BaseStrategy, source: Any, part: Group) -> Coreset:
+    X = _take(_open(source), part.rows)
+    random_state = check_random_state(part.seed)
+    return strategy.select_part(X, part.n_select, part.sample_weight, random_state)
 
 
 def _merge(
@@ -140,7 +144,7 @@ def _merge(
     random_state: Any,
     coresets: list[Coreset],
 ) -> Coreset:
-    X = _take(_open(source), group.rows)
+    X = _view(_open(source), group.rows)
     return strategy.merge(X, group.n_select, group.sample_weight, random_state, parts, coresets)
 
 
@@ -148,14 +152,20 @@ def _take(X: Any, rows: np.ndarray) -> np.ndarray:
     if sparse.issparse(X):
         return X[rows].toarray()
     is_everything = len(rows) == len(X) and np.array_equal(rows, np.arange(len(X)))
-    return X if is_everything else X[rows]
+    return X if is_everything and isinstance(X, np.ndarray) else X[rows]
+
+
+def _view(X: Any, rows: np.ndarray) -> Any:
+    """Return rows of which only parts are needed at a time."""
+    return _take(X, rows) if sparse.issparse(X) else Rows(X, rows)
 
 
 @contextmanager
 def _shared(X: Any) -> Iterator[Any]:
     """Yield X, or the path of a copy where the workers do not share this process's memory."""
     backend, _ = get_active_backend(prefer="threads")
-    if getattr(backend, "supports_sharedmem", False):  # as joblib itself asks
+    # As joblib itself asks. Rows that lie in files are read there by every worker.
+    if getattr(backend, "supports_sharedmem", False) or isinstance(X, Shards):
         yield X
         return
     # joblib's own memory maps are for its own processes; Dask or Ray would pickle X.

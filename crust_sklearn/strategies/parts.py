@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.random import RandomState
+
+from .._shards import Rows, get_largest, sample_rows, slice_rows
 
 
 def split_at_random(n_rows: int, limit: int, random_state: RandomState) -> list[np.ndarray]:
@@ -12,14 +16,16 @@ def split_at_random(n_rows: int, limit: int, random_state: RandomState) -> list[
     return [np.sort(part) for part in parts]
 
 
-def split_by_neighborhood(X: np.ndarray, limit: int) -> list[np.ndarray]:
+def split_by_neighborhood(X: Any, limit: int) -> list[np.ndarray]:
     """Return parts of at most `limit` rows in which near rows stay together.
 
-    Cuts again and again across the direction in which the rows of a part vary most.
+    Cuts again and again across the direction in which the rows of a part vary most. Of more than
+    65 536 rows it is that of so many of them.
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray, Rows or Shards of shape (n_rows, n_features)
+        Read a block at a time.
     limit : int
 
     Returns
@@ -27,7 +33,7 @@ def split_by_neighborhood(X: np.ndarray, limit: int) -> list[np.ndarray]:
     parts : list of ndarray, dtype int64
         Disjoint, ascending within each, of equal size up to rounding.
     """
-    scale = float(np.abs(X).max(initial=0.0)) or 1.0
+    scale = X.dtype.type(get_largest(X) or 1.0)
     todo, parts = [np.arange(len(X))], []
     while todo:
         rows = todo.pop()
@@ -35,21 +41,23 @@ def split_by_neighborhood(X: np.ndarray, limit: int) -> list[np.ndarray]:
         if n_parts == 1:
             parts.append(rows)
             continue
-        along = _project(X[rows] / scale)
+        along = _project(Rows(X, rows), scale)
         order = rows[np.argsort(along, kind="stable")]
         cut = len(rows) * (n_parts // 2) // n_parts
         todo += [np.sort(order[cut:]), np.sort(order[:cut])]
     return parts
 
 
-def _project(X: np.ndarray) -> np.ndarray:
+def _project(X: Rows, scale: np.floating) -> np.ndarray:
     """Return the coordinates along the first principal direction, nearly."""
-    centered = X - X.mean(axis=0)
+    sample = sample_rows(X) / scale
+    center = sample.mean(axis=0)
+    sample -= center
     direction = np.ones(X.shape[1], X.dtype)
     for _ in range(8):  # power iterations: the exact direction is not needed
-        direction = centered.T @ (centered @ direction)
+        direction = sample.T @ (sample @ direction)
         norm = float(np.linalg.norm(direction))
         if norm == 0.0:
             return np.zeros(len(X))
         direction /= norm
-    return centered @ direction
+    return np.concatenate([(X[rows] / scale - center) @ direction for rows in slice_rows(*X.shape)])

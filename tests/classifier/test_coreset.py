@@ -1,5 +1,6 @@
 """Which rows are chosen, by what gradients, and what the net says of them."""
 
+import itertools
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 
 from crust_sklearn import CoresetSelector, CRUSTClassifier, make_label_noise
 from crust_sklearn.modules import MLP
+from crust_sklearn.nets import coreset_net
 from crust_sklearn.settings import REFERENCE
 from crust_sklearn.strategies import Centrality, FacilityLocation
 
@@ -388,3 +390,14 @@ def test_module_with_batch_norm_over_a_coreset(batch_size):
         assert sum(sizes) == 25 and min(sizes) > 1
     n_steps = sum(row["train_batch_count"] for row in net.history)
     assert net.module_.body[1].num_batches_tracked == n_steps
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_a_selection_that_lasts_shows_itself(verbose, monkeypatch, capsys):
+    clock = itertools.count(step=2)
+    monkeypatch.setattr(coreset_net, "perf_counter", lambda: next(clock))
+    options = {"module__hidden_sizes": (8,), "max_epochs": 2, "coreset_size": 60}
+    clf = CRUSTClassifier(MLP, warmup_epochs=1, verbose=verbose, random_state=0, **options)
+    clf.fit(X, Y)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("coreset of")]
+    assert lines == ["coreset of 60 of 120 rows in 2.0 s"] * verbose

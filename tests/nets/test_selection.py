@@ -15,7 +15,7 @@ from crust_sklearn import CoresetSelector
 from crust_sklearn.gradients import OuterProductDistance
 from crust_sklearn.label_noise import LabelQuality
 from crust_sklearn.nets.row_outputs import RowOutputs
-from crust_sklearn.nets.selection import has_smallest_norm, make_mixing, select_rows
+from crust_sklearn.nets.selection import has_smallest_norm, make_mixing, report, select_rows
 from crust_sklearn.nets.training import Training
 
 N, C = 40, 3
@@ -223,3 +223,13 @@ def test_trusted_rows_keep_their_sample_weights_in_their_clusters():
     weights = np.linspace(0.5, 2.0, N)
     selection = select(weights=weights, coreset_weight="cluster")
     np.testing.assert_allclose(selection.weights, weights[selection.positions])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verbose", "shown"),
+    [(0.9, 1, ""), (2.04, 0, ""), (2.04, 1, "coreset of 30 of 40 rows in 2.0 s\n")],
+)
+def test_a_selection_that_lasts_is_reported(seconds, verbose, shown, capsys):
+    selection = select("facility-location", size=30, has_auto_size=False)
+    report(selection, seconds, verbose)
+    assert capsys.readouterr() == (shown, "")

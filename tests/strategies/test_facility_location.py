@@ -15,7 +15,7 @@ from crust_sklearn.strategies.facility_location import lazy_greedy, stochastic_g
 def plain_greedy(distances, weights, n_select, start):
     """The definition: every step tries every row; the first of the best wins."""
     chosen, gains = [], []
-    nearest = np.full(len(distances), float(start))
+    nearest = np.full(distances.shape[1], float(start))
     for _ in range(n_select):
         gain = [
             -1.0 if row in chosen else float(weights @ np.maximum(nearest - distances[row], 0.0))
@@ -48,6 +48,18 @@ def integer_problems(draw):
 @settings(max_examples=300, deadline=None)
 def test_lazy_kernel_is_the_plain_greedy_also_on_ties(problem):
     distances, weights, n_select, start = problem
+    indices, gains = lazy_greedy(distances, weights, n_select, start)
+    expected, expected_gains = plain_greedy(distances, weights, n_select, start)
+    assert indices.tolist() == expected
+    assert gains.tolist() == expected_gains
+
+
+@given(integer_problems(), st.integers(1, 12))
+@settings(max_examples=100, deadline=None)
+def test_lazy_kernel_covers_other_points_than_it_chooses_from(problem, n_points):
+    distances, weights, n_select, start = problem
+    points = np.arange(n_points) % len(distances)
+    distances, weights = np.ascontiguousarray(distances[:, points]), weights[points]
     indices, gains = lazy_greedy(distances, weights, n_select, start)
     expected, expected_gains = plain_greedy(distances, weights, n_select, start)
     assert indices.tolist() == expected

@@ -1,6 +1,7 @@
 """Selection in many groups, by workers of every kind."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -8,12 +9,13 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
-from distributed import Client, LocalCluster
 from joblib.parallel import SequentialBackend
 from scipy import sparse
 from sklearn.datasets import make_blobs
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from crust_sklearn import CoresetSelector
+from crust_sklearn import CoresetSampler, CoresetSelector
 from crust_sklearn.strategies import STRATEGIES, BaseStrategy, Coreset, FacilityLocation
 
 FITTED = ("sample_indices_", "sample_weight_", "assignment_", "objective_")
@@ -77,17 +79,6 @@ def test_processes():
     assert_same(fit(), other)
 
 
-@pytest.mark.filterwarnings("ignore")  # Dask's own
-def test_dask():
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster),
-        joblib.parallel_config("dask"),
-    ):
-        other = fit()
-    assert_same(fit(), other)
-
-
 class Interrupted(BaseStrategy):
     def _pick(self, X, n_select, sample_weight, random_state):
         raise KeyboardInterrupt
@@ -118,18 +109,28 @@ class Waiting:
         sys.stdin.read()
 
 joblib.register_parallel_backend("other-process", OtherProcess)
+X = np.load(sys.argv[1], mmap_mode="r") if len(sys.argv) > 1 else np.eye(5)
 with joblib.parallel_config("other-process"):
-    CoresetSelector(Waiting()).fit(np.eye(5))
+    CoresetSelector(Waiting()).fit(X)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nothing is swept without fcntl")
-def test_what_a_killed_process_leaves_is_taken_away_by_the_next(other_process, tmp_path):
+def start_waiting(*arguments):
     process = subprocess.Popen(
-        [sys.executable, "-c", WAITING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAITING, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    assert process.stdout.readline() == "selecting\n"
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is swept without fcntl")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_what_a_killed_process_leaves_is_taken_away_by_the_next(other_process, tmp_path, name):
+    process = start_waiting()
     try:
-        assert process.stdout.readline() == "selecting\n"
         left = os.listdir(tmp_path)
         assert len(left) == 1
         with other_process:
@@ -138,8 +139,9 @@ def test_what_a_killed_process_leaves_is_taken_away_by_the_next(other_process, t
         assert os.listdir(tmp_path) == left
         assert (tmp_path / left[0] / "rows.joblib").exists()
     finally:
-        process.kill()
+        process.send_signal(getattr(signal, name))
         process.communicate()
+    assert process.returncode == -getattr(signal, name)
     assert os.listdir(tmp_path) == left
     strangers = tmp_path / "crust-another-machine-x", tmp_path / "crust-notes"
     for folder in strangers:
@@ -150,6 +152,16 @@ def test_what_a_killed_process_leaves_is_taken_away_by_the_next(other_process, t
     assert sorted(os.listdir(tmp_path)) == sorted(folder.name for folder in strangers)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="kills")
+def test_a_killed_process_leaves_nothing_of_a_memory_map(other_process, tmp_path):
+    file = tmp_path / "X.npy"
+    np.save(file, np.eye(5))
+    process = start_waiting(file)
+    process.kill()
+    process.communicate()
+    assert os.listdir(tmp_path) == ["X.npy"]
+
+
 def test_an_interrupt_keeps_the_last_selection():
     selector = CoresetSelector(coreset_size=0.1).fit(X, Y)
     before = selector.sample_indices_.copy()
@@ -158,10 +170,21 @@ def test_an_interrupt_keeps_the_last_selection():
     np.testing.assert_array_equal(selector.sample_indices_, before)
 
 
-def test_progress_counts_parts(capsys):
-    fit(verbose=50)
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_progress_counts_parts(n_jobs, capsys):
+    fit(verbose=1, n_jobs=n_jobs)
+    shown = capsys.readouterr().err
+    assert "[CoresetSelector] 1261 rows" in shown
     # Two parts and two small classes.
-    assert "4 out of   4" in "".join(capsys.readouterr())
+    assert "1261 rows, 3 groups, 4 parts" in shown
+    assert "4 out of   4" in shown
+
+
+def test_silence_unless_asked(capsys):
+    fit()
+    make_pipeline(StandardScaler(), CoresetSelector(), verbose=False).fit(X, Y)
+    CoresetSampler().fit_resample(X, Y)
+    assert capsys.readouterr() == ("", "")
 
 
 class Chosen(FacilityLocation):
