@@ -87,6 +87,8 @@ def select_rows(
     if rows is None:
         assert quality is not None
         rows = quality.residuals
+    if candidates is None:
+        candidates = np.ones(len(codes))
     selector.fit_groups(rows, groups, candidates, budgets=budgets)
     order = np.argsort(selector.sample_indices_)
     positions = selector.sample_indices_[order]
