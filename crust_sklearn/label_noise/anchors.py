@@ -22,9 +22,7 @@ MIN_ROWS, RISK = 30, 0.1
 UNSEEN = 0.5
 
 
-def get_min_ratios(
-    predictions: Any, codes: np.ndarray, sample_weight: np.ndarray
-) -> ClassPairs:
+def get_min_ratios(predictions: Any, codes: np.ndarray, sample_weight: np.ndarray) -> ClassPairs:
     """Return the share of the best label's prediction from which on a given label is trusted.
 
     Among rows of class `p`, a share `T[p, g]` is labelled `g`. Predictions of the given labels

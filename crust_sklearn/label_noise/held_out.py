@@ -146,7 +146,7 @@ class _CenteredRows:
     @classmethod
     def make(cls, H: Any, w: np.ndarray, parts: list[slice]) -> _CenteredRows:
         zero = _put(np.zeros(H.shape[1]), H)
-        highest = lowest = float(H[0, 0])
+        highest, lowest = -np.inf, np.inf
         for part in parts:
             # NaN is neither, and stays.
             highest = np.maximum(highest, float(H[part].max()))
@@ -271,22 +271,25 @@ def _sum_by_class(X: Any, codes: np.ndarray, n_classes: int, w: np.ndarray) -> A
     one_hot = sparse.csc_array(
         (w.astype(np.float32), codes, np.arange(len(codes) + 1)), shape=(n_classes, len(codes))
     )
-    return one_hot @ X if isinstance(X, np.ndarray) else _put(one_hot.toarray(), X) @ X
+    return _put(one_hot.toarray(), X) @ X if is_tensor(X) else one_hot @ X
 
 
 # What NumPy arrays and torch tensors spell differently. This room does not import torch.
 
 
+def is_tensor(X: Any) -> bool:
+    """Return whether X is a torch tensor."""
+    return hasattr(X, "new_tensor")
+
+
 def _to_float32(X: Any) -> Any:
-    return X.astype(np.float32, copy=False) if isinstance(X, np.ndarray) else X.float()
+    return X.float() if is_tensor(X) else X.astype(np.float32, copy=False)
 
 
 def _to_numpy(X: Any) -> np.ndarray:
-    return X if isinstance(X, np.ndarray) else X.cpu().numpy()
+    return X.cpu().numpy() if is_tensor(X) else X
 
 
 def _put(values: np.ndarray, H: Any) -> Any:
     """Return `values` in float32, of the same library and on the same device as `H`."""
-    if isinstance(H, np.ndarray):
-        return values.astype(np.float32)
-    return H[:0].float().new_tensor(values)
+    return H[:0].float().new_tensor(values) if is_tensor(H) else values.astype(np.float32)

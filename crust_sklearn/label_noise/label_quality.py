@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from .anchors import get_min_ratios, get_sure_noise
 from .class_pairs import ClassPairs
-from .held_out import PART_SIZE, predict_in_parts
+from .held_out import PART_SIZE, is_tensor, predict_in_parts
 from .posterior import LabelPosterior, get_label_posterior
 from .top_predictions import MAX_KEPT, TopPredictions
 
@@ -318,7 +318,7 @@ def _project(features: Any) -> Any:
     """Return random projections of features, always the same."""
     n_rows, n_features = features.shape
     draw = np.random.default_rng(0).standard_normal((n_features, MAX_FEATURES))
-    if not isinstance(features, np.ndarray):
+    if is_tensor(features):
         return features @ features.new_tensor(draw)
     # Half precision has no fast product.
     draw = draw.astype(np.promote_types(features.dtype, np.float32))

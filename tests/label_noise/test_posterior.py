@@ -284,7 +284,9 @@ def test_not_more_rows_are_fitted_than_are_needed(n_classes, n_fitted, minimized
     seen, rng = [], np.random.default_rng(0)
     minimized.returned += [np.r_[1.0, np.zeros(n_classes)]] * 2
     monkeypatch.setattr(
-        posterior, "get_transitions", lambda q, *_: seen.append(len(q)) or to_pairs(np.eye(n_classes))
+        posterior,
+        "get_transitions",
+        lambda q, *_: seen.append(len(q)) or to_pairs(np.eye(n_classes)),
     )
     predictions, codes = rng.dirichlet(np.ones(n_classes), 300), rng.integers(n_classes, size=300)
     right = get_label_posterior(predictions, codes, np.arange(300) % 2.0).right
