@@ -125,12 +125,12 @@ def check_sample_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
 def check_rows(estimator: Any, X: Any, *args: Any, **options: Any) -> Any:
     """Return what scikit-learn's `validate_data` makes of numeric rows, sparse ones as CSR.
 
-    Where it fails because a column holds text, the error names the column and the remedy.
+    Other dtypes than float64 and float32 are named by the option `dtype`. Where it fails because a
+    column holds text, the error names the column and the remedy.
     """
+    options = {"accept_sparse": "csr", "dtype": (np.float64, np.float32)} | options
     try:
-        return validate_data(
-            estimator, X, *args, accept_sparse="csr", dtype=(np.float64, np.float32), **options
-        )
+        return validate_data(estimator, X, *args, **options)
     except ValueError as error:
         for name, column in _get_columns(X):
             if any(isinstance(value, str) for value in column):

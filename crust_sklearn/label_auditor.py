@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
+from sklearn.utils import Tags, assert_all_finite, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from ._doc_link import DocLinkMixin
 from ._validation import check_rows, check_sample_weight
 from .label_noise import LabelQuality, TrainingSummary, summarize
+from .label_noise.held_out import PART_SIZE
 from .labels import LabelCodec, check_labels, check_several_classes
 
 __all__ = ["LabelAuditor"]
@@ -59,7 +60,10 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
     The features are centred, and not scaled: those of large variance count more, so that a
     :class:`~sklearn.preprocessing.StandardScaler` belongs before columns of different units. Of
     more than 512 features, 512 random projections are taken, always the same. Time grows with
-    ``n_samples * n_features**2``.
+    ``n_samples * n_features * (n_features + n_classes)``, and memory with
+    ``n_samples + n_features * n_classes``: of more than 32 classes, each row keeps the 32 that it
+    is best predicted as, its own among them, and what it has left is taken to be the same for the
+    others.
 
     References
     ----------
@@ -90,7 +94,9 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Dense and finite; float32 and float64 are taken as they are. At least two rows.
+            Dense and finite, of at least two rows. Floating-point numbers are taken as they are; a
+            memory map, as of ``np.load(path, mmap_mode="r")``, is read part by part, some ten
+            times, and never copied.
         y : array-like of shape (n_samples,)
             Class labels of any kind, of at least two classes.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -114,7 +120,11 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
                 "X is sparse, and LabelAuditor needs dense rows: reduce it first, as by "
                 "TruncatedSVD(100) in a Pipeline, or give X.toarray() if it is small."
             )
-        X, y = check_rows(self, X, y, ensure_min_samples=2)
+        # In parts, as scikit-learn takes as much memory for half precision as for a mask of X.
+        dtypes = np.float64, np.float32, np.float16
+        X, y = check_rows(self, X, y, ensure_min_samples=2, dtype=dtypes, ensure_all_finite=False)
+        for part in gen_batches(len(X), max(1, PART_SIZE // X.shape[1])):
+            assert_all_finite(X[part], estimator_name=type(self).__name__, input_name="X")
         y = check_labels(y)
         weights = check_sample_weight(sample_weight, len(X))
         check_several_classes(np.unique(y if weights is None else y[weights > 0]))

@@ -27,16 +27,18 @@ def fit_once(quality, features, update=label_quality.LabelQuality.update):
     )
     second = update(quality, features)
     is_trusted = label_quality.is_enough(found, quality.codes, second.min_ratios)
-    return label_quality.replace(second, predictions=found, is_trusted=is_trusted)
+    return label_quality.replace(
+        second, predictions=found.values, kept=found.classes, is_trusted=is_trusted
+    )
 
 
 def forget(quality, features, update=label_quality.LabelQuality.update):
     """Return what the last selection finds alone, by what the first one asks of a label."""
     before = label_quality.replace(quality, predictions=np.zeros_like(quality.predictions))
     found = update(before, features)
-    scaled = found.predictions * found.n_updates
-    is_trusted = label_quality.is_enough(scaled, quality.codes, found.min_ratios)
-    return label_quality.replace(found, predictions=scaled, is_trusted=is_trusted)
+    scaled = label_quality.replace(found, predictions=found.predictions * found.n_updates)
+    is_trusted = label_quality.is_enough(scaled.top, quality.codes, found.min_ratios)
+    return label_quality.replace(scaled, is_trusted=is_trusted)
 
 
 # The default with one of its constants changed.

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from .class_pairs import ClassPairs
+from .top_predictions import TopPredictions
 
 # A label is trusted if it gets this share of the best label's prediction, or less where such labels
 # are seldom wrong.
@@ -13,11 +18,11 @@ POWER = 1 / 3
 ANCHORS = 0.5
 # The least rows that tell of the labels of a predicted class, and the chance that they mislead.
 MIN_ROWS, RISK = 30, 0.1
+# The rows that each label has at a predicted class before any is seen.
+UNSEEN = 0.5
 
 
-def get_min_ratios(
-    predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray
-) -> np.ndarray:
+def get_min_ratios(predictions: Any, codes: np.ndarray, sample_weight: np.ndarray) -> ClassPairs:
     """Return the share of the best label's prediction from which on a given label is trusted.
 
     Among rows of class `p`, a share `T[p, g]` is labelled `g`. Predictions of the given labels
@@ -28,7 +33,7 @@ def get_min_ratios(
 
     Parameters
     ----------
-    predictions : ndarray of shape (n_rows, n_classes)
+    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
         Positive, of sum one in each row, each made without the row's label.
     codes : ndarray of shape (n_rows,), dtype int64
         The given labels as 0..n_classes-1.
@@ -37,7 +42,7 @@ def get_min_ratios(
 
     Returns
     -------
-    min_ratios : ndarray of shape (n_classes, n_classes)
+    min_ratios : ClassPairs
         Rows are the class predicted, columns the label given: the cube root of what a wrong label
         gets, so between that and what the best one gets, at most 0.85; 1 on the diagonal.
 
@@ -54,54 +59,58 @@ def get_min_ratios(
     >>> from crust_sklearn.label_noise import get_min_ratios
     >>> predictions = np.repeat([[0.98, 0.02], [0.33, 0.67]], 300, axis=0)
     >>> codes = np.concatenate([np.zeros(300, int), np.tile([0, 1, 1], 100)])
-    >>> get_min_ratios(predictions, codes, np.ones(600)).round(2)
+    >>> get_min_ratios(predictions, codes, np.ones(600)).toarray().round(2)
     array([[1.  , 0.15],
            [0.8 , 1.  ]])
     """
     transitions = get_transitions(predictions, codes, sample_weight)
-    shares = transitions / transitions.diagonal()[:, None]
-    min_ratios = np.minimum(shares**POWER, MAX_RATIO)
-    np.fill_diagonal(min_ratios, 1.0)
-    return min_ratios
+    own = transitions.diagonal
+    values = np.minimum((transitions.values / own[transitions.first]) ** POWER, MAX_RATIO)
+    values[transitions.is_diagonal] = 1.0
+    others = np.minimum((transitions.others / own) ** POWER, MAX_RATIO)
+    return ClassPairs(transitions.keys, values, others)
 
 
 def get_transitions(
-    predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray
-) -> np.ndarray:
+    predictions: Any, codes: np.ndarray, sample_weight: np.ndarray, unseen: float = UNSEEN
+) -> ClassPairs:
     """Return how often rows surely predicted as a class have each label.
 
     Parameters
     ----------
-    predictions : ndarray of shape (n_rows, n_classes)
+    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
     codes : ndarray of shape (n_rows,), dtype int64
     sample_weight : ndarray of shape (n_rows,)
+    unseen : float, default=0.5
+        What each label counts before any is seen.
 
     Returns
     -------
-    transitions : ndarray of shape (n_classes, n_classes)
+    transitions : ClassPairs
         Rows are the class predicted, columns the label given: summed weights of the anchors, where
-        one is the mean of all positive ones, and half a row more of each label, so that what was
+        one is the mean of all positive ones, and `unseen` more of each label, so that what was
         not seen is not held to be impossible. Of a class that is never predicted, its own label
         alone.
     """
-    n_classes = predictions.shape[1]
-    weights = sample_weight / sample_weight[sample_weight > 0.0].mean()
-    anchors = find_anchors(predictions)
-    best = predictions[anchors].argmax(axis=1)
-    transitions = np.zeros((n_classes, n_classes))
-    np.add.at(transitions, (best, codes[anchors]), weights[anchors])
-    transitions += 0.5
+    top = TopPredictions.of(predictions)
+    n_classes, weights = top.n_classes, sample_weight / sample_weight[sample_weight > 0.0].mean()
+    anchors = find_anchors(top)
+    best = top[anchors].best
+    diagonal = np.arange(n_classes) * (n_classes + 1)
+    seen = np.concatenate([diagonal, best * n_classes + codes[anchors]])
+    keys, at = np.unique(seen, return_inverse=True)
+    values = np.bincount(at, np.concatenate([np.zeros(n_classes), weights[anchors]])) + unseen
     is_predicted = np.bincount(best, minlength=n_classes) > 0
-    transitions[~is_predicted] = np.eye(n_classes)[~is_predicted]
-    return transitions
+    values[~is_predicted[keys // n_classes]] = 1.0  # the diagonal, where there is nothing else
+    return ClassPairs(keys, values, np.where(is_predicted, unseen, 0.0))
 
 
-def find_anchors(predictions: np.ndarray) -> np.ndarray:
+def find_anchors(predictions: Any) -> np.ndarray:
     """Return the surer half of the rows predicted as each class, and ten of them if there are ten.
 
     Parameters
     ----------
-    predictions : ndarray of shape (n_rows, n_classes)
+    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
 
     Returns
     -------
@@ -116,13 +125,14 @@ def find_anchors(predictions: np.ndarray) -> np.ndarray:
     >>> find_anchors(np.column_stack([sure, 1 - sure]))
     array([23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12])
     """
-    order, sizes = _sort_by_sureness(predictions)
+    top = TopPredictions.of(predictions)
+    order, sizes = _sort_by_sureness(top.best, top.sure, top.n_classes)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     n_anchors = np.maximum(10, (ANCHORS * sizes).astype(np.int64))
     return order[rank < np.repeat(n_anchors, sizes)]
 
 
-def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray) -> float:
+def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarray) -> float:
     """Return the share of wrong labels among the rows whose class is known best.
 
     The rows predicted as a class are sorted, the surest first. Of the ``m >= 30`` first ones, those
@@ -133,7 +143,7 @@ def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np
 
     Parameters
     ----------
-    predictions : ndarray of shape (n_rows, n_classes)
+    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
     codes : ndarray of shape (n_rows,), dtype int64
     sample_weight : ndarray of shape (n_rows,)
         What each row counts in the share; at least one is positive.
@@ -156,18 +166,20 @@ def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np
     >>> round(get_sure_noise(predictions, np.tile([0, 1], 100), np.ones(200)), 2)
     0.5
     """
-    order, sizes = _sort_by_sureness(predictions)
+    top = TopPredictions.of(predictions)
+    best, sure = top.best, top.sure
+    order, sizes = _sort_by_sureness(best, sure, top.n_classes)
     is_small = np.repeat(sizes < MIN_ROWS, sizes)
     groups = np.split(order[~is_small], np.cumsum(sizes[sizes >= MIN_ROWS])[:-1])
     few = order[is_small]
-    groups.append(few[np.argsort(-predictions[few].max(axis=1), kind="stable")])
+    groups.append(few[np.argsort(-sure[few], kind="stable")])
     total = wrong = 0.0
     for rows in groups:
         if len(rows) < MIN_ROWS:
             continue
         weights = sample_weight[rows]
         counted = np.cumsum(weights)
-        others = np.cumsum(weights * (predictions[rows].argmax(axis=1) != codes[rows]))
+        others = np.cumsum(weights * (best[rows] != codes[rows]))
         n_rows = np.arange(1, len(rows) + 1)
         share = others / np.maximum(counted, np.finfo(np.float64).tiny)
         bounds = share + np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
@@ -176,8 +188,8 @@ def get_sure_noise(predictions: np.ndarray, codes: np.ndarray, sample_weight: np
     return float(wrong / total) if total > 0.0 else 0.0
 
 
-def _sort_by_sureness(predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sort_by_sureness(
+    best: np.ndarray, sure: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows by predicted class, the surest of each first, and how many each class has."""
-    best = predictions.argmax(axis=1)
-    order = np.lexsort((-predictions.max(axis=1), best))
-    return order, np.bincount(best, minlength=predictions.shape[1])
+    return np.lexsort((-sure, best)), np.bincount(best, minlength=n_classes)

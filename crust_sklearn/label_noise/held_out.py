@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,19 +87,47 @@ def leave_one_out_predictions(
     >>> leave_one_out_predictions(H, codes, 2, np.ones(8)).argmax(axis=1)
     array([0, 0, 0, 0, 1, 1, 1, 1])
     """
+    predictions = np.empty((len(H), n_classes), dtype=np.float32)
+    for part, found in predict_in_parts(H, codes, n_classes, sample_weight, ridges):
+        predictions[part] = found
+    return predictions
+
+
+def predict_in_parts(
+    H: Any,
+    codes: np.ndarray,
+    n_classes: int,
+    sample_weight: np.ndarray,
+    ridges: tuple[float, ...] = RIDGES,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Make the leave-one-out predictions of a part of the rows after the other.
+
+    What they take together, n_rows x n_classes numbers, is never there at once.
+
+    Parameters
+    ----------
+    H, codes, n_classes, sample_weight, ridges
+        As of `leave_one_out_predictions`.
+
+    Yields
+    ------
+    part : slice
+        Of the rows.
+    predictions : ndarray of shape (n_part, n_classes), dtype float32
+        May be written to.
+    """
     w = np.asarray(sample_weight, dtype=np.float64)
     w = w / w.sum()
     parts = _split(len(H), max(H.shape[1], n_classes))
     rows = _CenteredRows.make(H, w, parts)
-    directions, fits = _fit(rows, codes, n_classes, w, parts, ridges)
-    fit = fits[0] if len(fits) == 1 else _choose(fits, rows, directions, codes, w)
-    predictions = np.empty((len(H), n_classes), dtype=np.float32)
+    problem = _Problem.make(rows, codes, n_classes, w, parts)
+    fit = problem.fit(_choose(problem, rows, codes, w, ridges) if len(ridges) > 1 else ridges[0])
     for part in parts:
-        residuals, rest = fit.get_residuals(rows[part] @ directions, codes[part], w[part])
+        B = rows[part] @ problem.directions
+        residuals, rest = fit.get_residuals(B, codes[part], w[part])
         residuals /= _put(rest, H)[:, None]
         residuals[np.arange(len(rest)), codes[part]] += 1.0
-        predictions[part] = _to_numpy(residuals)
-    return predictions
+        yield part, _to_numpy(residuals)
 
 
 def _split(n_rows: int, width: int) -> list[slice]:
@@ -117,7 +146,12 @@ class _CenteredRows:
     @classmethod
     def make(cls, H: Any, w: np.ndarray, parts: list[slice]) -> _CenteredRows:
         zero = _put(np.zeros(H.shape[1]), H)
-        scale = max(float(H.max()), -float(H.min())) or 1.0
+        highest, lowest = -np.inf, np.inf
+        for part in parts:
+            # NaN is neither, and stays.
+            highest = np.maximum(highest, float(H[part].max()))
+            lowest = np.minimum(lowest, float(H[part].min()))
+        scale = float(max(highest, -lowest)) or 1.0
         rows = cls(H, H[int(w.argmax())] + zero, scale, zero)
         mean = np.zeros(H.shape[1])
         for part in parts:
@@ -155,52 +189,71 @@ class _RidgeFit:
         return residuals, np.maximum(1.0 - leverages, MIN_REST)
 
 
-def _fit(
-    rows: _CenteredRows,
-    codes: np.ndarray,
-    n_classes: int,
-    w: np.ndarray,
-    parts: list[slice],
-    ridges: tuple[float, ...],
-) -> tuple[Any, list[_RidgeFit]]:
-    """Return the directions of the features, of mean variance one, and a fit for each ridge."""
-    H, n_features = rows.H, rows.H.shape[1]
-    gram, sums = np.zeros((n_features, n_features)), np.zeros((n_classes, n_features))
-    for part in parts:
-        roots = np.sqrt(w[part])
-        X = rows[part]
-        X *= _put(roots, H)[:, None]
-        gram += _to_numpy(X.T @ X)
-        sums += _to_numpy(_sum_by_class(X, codes[part], n_classes, roots))
-    eigenvalues, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
-    # Directions in which the features do not vary, up to rounding, say nothing.
-    least = max(np.finfo(np.float32).eps * eigenvalues[-1], (4 * rows.rounding) ** 2)
-    eigenvalues = np.where(eigenvalues > least, eigenvalues, 0.0)
-    mean = eigenvalues.mean() or 1.0
-    vectors = np.where(eigenvalues > 0.0, vectors, 0.0) / np.sqrt(mean)
-    eigenvalues /= mean
-    along, shares = vectors.T @ sums.T, np.bincount(codes, weights=w, minlength=n_classes)
-    fits = []
-    for ridge in ridges:
-        shrunk = 1.0 / (eigenvalues + ridge)
-        fits.append(_RidgeFit(*(_put(a, H) for a in (shrunk, shrunk[:, None] * along, shares))))
-    return _put(vectors, H), fits
+@dataclass(frozen=True)
+class _Problem:
+    """What the fits with all ridges have in common."""
+
+    directions: Any  # of the features, of mean variance one
+    eigenvalues: np.ndarray  # (n_directions,)
+    along: np.ndarray  # the summed rows of each class, in these directions
+    shares: np.ndarray  # (n_classes,)
+
+    @classmethod
+    def make(
+        cls,
+        rows: _CenteredRows,
+        codes: np.ndarray,
+        n_classes: int,
+        w: np.ndarray,
+        parts: list[slice],
+    ) -> _Problem:
+        H, n_features = rows.H, rows.H.shape[1]
+        gram, sums = np.zeros((n_features, n_features)), np.zeros((n_classes, n_features))
+        for part in parts:
+            roots = np.sqrt(w[part])
+            X = rows[part]
+            X *= _put(roots, H)[:, None]
+            gram += _to_numpy(X.T @ X)
+            # A part may be of fewer rows than there are classes.
+            present, own = np.unique(codes[part], return_inverse=True)
+            sums[present] += _to_numpy(_sum_by_class(X, own, len(present), roots))
+        eigenvalues, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
+        # Directions in which the features do not vary, up to rounding, say nothing.
+        least = max(np.finfo(np.float32).eps * eigenvalues[-1], (4 * rows.rounding) ** 2)
+        eigenvalues = np.where(eigenvalues > least, eigenvalues, 0.0)
+        mean = eigenvalues.mean() or 1.0
+        vectors = np.where(eigenvalues > 0.0, vectors, 0.0) / np.sqrt(mean)
+        shares = np.bincount(codes, weights=w, minlength=n_classes)
+        return cls(_put(vectors, H), eigenvalues / mean, vectors.T @ sums.T, shares)
+
+    def fit(self, ridge: float) -> _RidgeFit:
+        """Return the fit with a ridge."""
+        shrunk = 1.0 / (self.eigenvalues + ridge)
+        found = shrunk, shrunk[:, None] * self.along, self.shares
+        return _RidgeFit(*(_put(a, self.directions) for a in found))
 
 
 def _choose(
-    fits: list[_RidgeFit], rows: _CenteredRows, directions: Any, codes: np.ndarray, w: np.ndarray
-) -> _RidgeFit:
-    """Return the fit with the least error of its leave-one-out predictions."""
+    problem: _Problem,
+    rows: _CenteredRows,
+    codes: np.ndarray,
+    w: np.ndarray,
+    ridges: tuple[float, ...],
+) -> float:
+    """Return the ridge with the least error of its leave-one-out predictions."""
     tried, counts = _spread(codes, w)
-    errors = np.zeros(len(fits))
-    for part in _split(len(tried), max(rows.H.shape[1], len(fits[0].shares))):
-        own = tried[part]
-        B = rows[own] @ directions
-        for i, fit in enumerate(fits):
+    parts = _split(len(tried), max(rows.H.shape[1], len(problem.shares)))
+    errors = np.zeros(len(ridges))
+    # One after the other: each fit takes n_features x n_classes numbers.
+    for i, ridge in enumerate(ridges):
+        fit = problem.fit(ridge)
+        for part in parts:
+            own = tried[part]
+            B = rows[own] @ problem.directions
             residuals, rest = fit.get_residuals(B, codes[own], w[own])
             squares = _to_numpy((residuals * residuals).sum(axis=1))
             errors[i] += counts[part] @ (squares / rest**2)
-    return fits[errors.argmin()]
+    return ridges[errors.argmin()]
 
 
 def _spread(codes: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,22 +271,25 @@ def _sum_by_class(X: Any, codes: np.ndarray, n_classes: int, w: np.ndarray) -> A
     one_hot = sparse.csc_array(
         (w.astype(np.float32), codes, np.arange(len(codes) + 1)), shape=(n_classes, len(codes))
     )
-    return one_hot @ X if isinstance(X, np.ndarray) else _put(one_hot.toarray(), X) @ X
+    return _put(one_hot.toarray(), X) @ X if is_tensor(X) else one_hot @ X
 
 
 # What NumPy arrays and torch tensors spell differently. This room does not import torch.
 
 
+def is_tensor(X: Any) -> bool:
+    """Return whether X is a torch tensor."""
+    return hasattr(X, "new_tensor")
+
+
 def _to_float32(X: Any) -> Any:
-    return X.astype(np.float32, copy=False) if isinstance(X, np.ndarray) else X.float()
+    return X.float() if is_tensor(X) else X.astype(np.float32, copy=False)
 
 
 def _to_numpy(X: Any) -> np.ndarray:
-    return X if isinstance(X, np.ndarray) else X.cpu().numpy()
+    return X.cpu().numpy() if is_tensor(X) else X
 
 
 def _put(values: np.ndarray, H: Any) -> Any:
     """Return `values` in float32, of the same library and on the same device as `H`."""
-    if isinstance(H, np.ndarray):
-        return values.astype(np.float32)
-    return H[:0].float().new_tensor(values)
+    return H[:0].float().new_tensor(values) if is_tensor(H) else values.astype(np.float32)

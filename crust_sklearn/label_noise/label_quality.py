@@ -8,11 +8,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
 from .anchors import get_min_ratios, get_sure_noise
-from .held_out import leave_one_out_predictions
+from .class_pairs import ClassPairs
+from .held_out import PART_SIZE, is_tensor, predict_in_parts
 from .posterior import LabelPosterior, get_label_posterior
+from .top_predictions import MAX_KEPT, TopPredictions
 
 # More features than this are projected: the leave-one-out predictions take n d^2 + d^3 operations.
 MAX_FEATURES = 512
@@ -44,12 +48,20 @@ class LabelQuality:
         The given labels as 0..n_classes-1.
     weights : ndarray of shape (n_rows,)
         What each row counts in the fits, and in the noise rate.
-    predictions : ndarray of shape (n_rows, n_classes), dtype float32
-        The average over the selections, of sum one in each row; zeros before the first.
-    min_ratios : ndarray of shape (n_classes, n_classes), dtype float64
-        What share of the best label's prediction (rows) a given label (columns) must get, see
-        `get_min_ratios`; zeros, if the first selection finds fewer than 6 % of the labels wrong
-        among the rows that it is sure of (`get_sure_noise`): then all are trusted for good.
+    predictions : ndarray of shape (n_rows, n_kept), dtype float32
+        The average over the selections, of sum one in each row over all classes; zeros before the
+        first. Of up to 32 classes all are kept, of more the given label and 31 others, the largest.
+    kept : ndarray of shape (n_rows, n_kept), or (1, n_classes) where all are kept, dtype int32
+        The class that each prediction is of, ascending in each row.
+    pairs : ndarray of shape (n_pairs,), dtype int64
+        Pairs of a best label and a given one, as ``best * n_classes + given``, ascending.
+    pair_ratios : ndarray of shape (n_pairs,), dtype float64
+        What share of the best label's prediction the given one of each pair must get, see
+        `get_min_ratios`.
+    other_ratios : ndarray of shape (n_classes,), dtype float64
+        The same of all other pairs, by the best label. No pairs and zeros, if the first selection
+        finds fewer than 6 % of the labels wrong among the rows that it is sure of
+        (`get_sure_noise`): then all are trusted for good.
     is_trusted : ndarray of shape (n_rows,), dtype bool
         The rows to learn from: those whose label gets that share, and at least one of each class.
     n_updates : int
@@ -61,6 +73,11 @@ class LabelQuality:
     scalable penalized regression (SPR) [2]_ [3]_ lets all rows shift, and a penalty keeps few
     shifts. A leave-one-out residual is the mean-shift estimate of a single row [4]_: this is one
     step of theirs in closed form, and the fit without the rows that are not trusted the next.
+
+    The memory is that of the features, and some hundred numbers for each row and for each class and
+    feature, however many classes there are: predictions of all classes are made for a part of the
+    rows after the other. What a row does not keep is taken to be the same for each of its other
+    classes. An average over selections goes by what each of them has kept.
 
     References
     ----------
@@ -88,7 +105,10 @@ class LabelQuality:
     codes: np.ndarray
     weights: np.ndarray
     predictions: np.ndarray
-    min_ratios: np.ndarray
+    kept: np.ndarray
+    pairs: np.ndarray
+    pair_ratios: np.ndarray
+    other_ratios: np.ndarray
     is_trusted: np.ndarray
     n_updates: int = 0
 
@@ -109,11 +129,17 @@ class LabelQuality:
         -------
         quality : LabelQuality
         """
+        n_kept = min(n_classes, MAX_KEPT)
         return cls(
             codes=codes,
             weights=np.ones(len(codes)) if sample_weight is None else sample_weight,
-            predictions=np.zeros((len(codes), n_classes), np.float32),
-            min_ratios=np.zeros((n_classes, n_classes)),
+            predictions=np.zeros((len(codes), n_kept), np.float32),
+            kept=np.tile(
+                np.arange(n_kept, dtype=np.int32), (1 if n_kept == n_classes else len(codes), 1)
+            ),
+            pairs=np.zeros(0, np.int64),
+            pair_ratios=np.zeros(0),
+            other_ratios=np.zeros(n_classes),
             is_trusted=np.ones(len(codes), dtype=bool),
         )
 
@@ -141,48 +167,73 @@ class LabelQuality:
                 # Once more, without what the first fit does not find plausible.
                 weights = weights * is_enough(found, self.codes, min_ratios)
                 found = predict_labels(features, self.codes, self.n_classes, weights)
-        found -= self.predictions
-        found /= self.n_updates + 1
-        found += self.predictions
+        else:
+            found = self.top.mean_with(found, self.n_updates + 1, self.codes)
         updated = replace(
-            self, predictions=found, min_ratios=min_ratios, n_updates=self.n_updates + 1
+            self,
+            predictions=found.values,
+            kept=found.classes,
+            pairs=min_ratios.keys,
+            pair_ratios=min_ratios.values,
+            other_ratios=min_ratios.others,
+            n_updates=self.n_updates + 1,
         )
         return replace(updated, is_trusted=updated._find_trusted())
 
     def _find_trusted(self) -> np.ndarray:
+        """Return which labels are plausible; of a class without one, the row that is most so."""
         is_trusted, own = self.is_plausible.copy(), self.own
-        for code in np.flatnonzero(np.bincount(self.codes[~is_trusted])):
-            rows = np.flatnonzero((self.codes == code) & (self.weights > 0))
-            if len(rows) and not is_trusted[rows].any():
-                is_trusted[rows[own[rows].argmax()]] = True
+        counts = self.weights > 0
+        n_trusted = np.bincount(self.codes[is_trusted & counts], minlength=self.n_classes)
+        rows = np.flatnonzero(counts & (n_trusted[self.codes] == 0))
+        rows = rows[np.lexsort((-own[rows], self.codes[rows]))]
+        is_trusted[rows[np.unique(self.codes[rows], return_index=True)[1]]] = True
         return is_trusted
+
+    @property
+    def top(self) -> TopPredictions:
+        """The predictions, with the classes that they are of."""
+        return TopPredictions(self.predictions, self.kept, self.n_classes)
+
+    @property
+    def min_ratios(self) -> ClassPairs:
+        """What share of the best label's prediction (first) a given label (second) must get."""
+        return ClassPairs(self.pairs, self.pair_ratios, self.other_ratios)
 
     @property
     def n_classes(self) -> int:
         """The number of classes."""
-        return self.predictions.shape[1]
+        return len(self.other_ratios)
 
     @property
     def is_clean(self) -> bool:
         """Whether the first selection has found hardly a label wrong: all are trusted for good."""
-        return self.n_updates > 0 and not self.min_ratios.any()
+        return self.n_updates > 0 and not self.pair_ratios.any()
 
     @property
     def own(self) -> np.ndarray:
         """What the given labels are predicted with."""
-        return self.predictions[np.arange(len(self.codes)), self.codes]
+        return self.top.own(self.codes)
 
     @cached_property
     def is_plausible(self) -> np.ndarray:
         """Whether each label gets what `min_ratios` ask for."""
-        return is_enough(self.predictions, self.codes, self.min_ratios)
+        return is_enough(self.top, self.codes, self.min_ratios)
 
     @property
-    def residuals(self) -> np.ndarray:
-        """What the predictions leave of the labels, as gradients at the logits: float32."""
-        residuals = self.predictions.copy()
-        residuals[np.arange(len(self.codes)), self.codes] -= 1.0
-        return residuals
+    def residuals(self) -> Any:
+        """What the predictions leave of the labels, as gradients at the logits: float32.
+
+        An array of shape (n_rows, n_classes); of more than 32 classes, a sparse one, in which those
+        that a row does not keep are zero.
+        """
+        top, residuals = self.top, self.predictions.copy()
+        residuals[np.arange(len(residuals)), top.find(self.codes)] -= 1.0
+        if top.is_whole:
+            return residuals
+        ends = np.arange(len(residuals) + 1, dtype=np.int64) * residuals.shape[1]
+        shape = len(residuals), self.n_classes
+        return sparse.csr_array((residuals.ravel(), self.kept.ravel(), ends), shape=shape)
 
     @property
     def noise_rate(self) -> float:
@@ -205,35 +256,35 @@ class LabelQuality:
         if self.n_updates == 0:
             n_rows = len(self.codes)
             return LabelPosterior(np.ones(n_rows), self.codes, np.zeros(n_rows))
-        return get_label_posterior(self.predictions, self.codes, self.weights)
+        return get_label_posterior(self.top, self.codes, self.weights)
 
 
-def is_enough(predictions: np.ndarray, codes: np.ndarray, min_ratios: np.ndarray) -> np.ndarray:
+def is_enough(top: TopPredictions, codes: np.ndarray, min_ratios: ClassPairs) -> np.ndarray:
     """Return whether each label gets what `min_ratios` ask for.
 
     Parameters
     ----------
-    predictions : ndarray of shape (n_rows, n_classes)
+    top : TopPredictions
+        Of n_rows.
     codes : ndarray of shape (n_rows,), dtype int64
-    min_ratios : ndarray of shape (n_classes, n_classes)
+    min_ratios : ClassPairs
 
     Returns
     -------
     is_plausible : ndarray of shape (n_rows,), dtype bool
     """
-    own, best = predictions[np.arange(len(codes)), codes], predictions.argmax(axis=1)
-    return own >= min_ratios[best, codes] * predictions.max(axis=1)
+    return top.own(codes) >= min_ratios[top.best, codes] * top.sure
 
 
 def predict_labels(
     features: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
-) -> np.ndarray:
+) -> TopPredictions:
     """Return for each row what each label is predicted with by the other rows.
 
     Parameters
     ----------
     features : ndarray or torch.Tensor of shape (n_rows, n_features)
-        A tensor is worked on where it is.
+        A tensor is worked on where it is; a memory map is read part by part.
     codes : ndarray of shape (n_rows,), dtype int64
     n_classes : int
     sample_weight : ndarray of shape (n_rows,)
@@ -241,20 +292,40 @@ def predict_labels(
 
     Returns
     -------
-    predictions : ndarray of shape (n_rows, n_classes), dtype float32
-        Positive, of sum one in each row.
+    predictions : TopPredictions
+        Positive float32, of sum one in each row over all classes.
     """
     if features.shape[1] > MAX_FEATURES:
-        draw = np.random.default_rng(0).standard_normal((features.shape[1], MAX_FEATURES))
-        is_array = isinstance(features, np.ndarray)
-        draw = draw.astype(features.dtype) if is_array else features.new_tensor(draw)
-        features = features @ draw
-    is_small = len(features) * features.shape[1] ** 2 < MIN_THREADED
+        features = _project(features)
+    n_rows, n_kept = len(codes), min(n_classes, MAX_KEPT)
+    values = np.empty((n_rows, n_kept), np.float32)
+    classes = np.arange(n_classes, dtype=np.int32)[None]
+    if n_kept < n_classes:
+        classes = np.empty((n_rows, n_kept), np.int32)
+    is_small = n_rows * features.shape[1] ** 2 < MIN_THREADED
     with threadpool_limits(1 if is_small else None, user_api="blas"):
-        found = leave_one_out_predictions(features, codes, n_classes, sample_weight)
-    np.maximum(found, MIN_SHARE, out=found)
-    found /= found.sum(axis=1, keepdims=True)
-    return found
+        for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
+            np.maximum(found, MIN_SHARE, out=found)
+            found /= found.sum(axis=1, keepdims=True)
+            top = TopPredictions.keep(found, codes[part], n_kept)
+            values[part] = top.values
+            if not top.is_whole:
+                classes[part] = top.classes
+    return TopPredictions(values, classes, n_classes)
+
+
+def _project(features: Any) -> Any:
+    """Return random projections of features, always the same."""
+    n_rows, n_features = features.shape
+    draw = np.random.default_rng(0).standard_normal((n_features, MAX_FEATURES))
+    if is_tensor(features):
+        return features @ features.new_tensor(draw)
+    # Half precision has no fast product.
+    draw = draw.astype(np.promote_types(features.dtype, np.float32))
+    projected = np.empty((n_rows, MAX_FEATURES), draw.dtype)
+    for part in gen_batches(n_rows, max(1, PART_SIZE // n_features)):
+        projected[part] = features[part] @ draw
+    return projected
 
 
 def join_features(blocks: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import softmax
 from sklearn.utils import gen_batches
-from threadpoolctl import threadpool_limits
 
-from .anchors import get_transitions
+from .anchors import UNSEEN, get_transitions
+from .calibration import calibrate
+from .class_pairs import ClassPairs
+from .top_predictions import MAX_KEPT, TopPredictions
 
 # The rows that the scale and the priors are fitted to, and the numbers of them in one pass.
 MIN_FITTED, MAX_FITTED, FITTED_SIZE = 2**11, 2**12, 2**20
-# Of the priors, so that those of classes without rows stay finite.
-PENALTY = 1e-5
+# The rows of each class among them, where they are so many classes that each keeps some.
+FITTED_PER_CLASS = 10
 
 
 class LabelPosterior(NamedTuple):
@@ -38,7 +39,7 @@ class LabelPosterior(NamedTuple):
 
 
 def get_label_posterior(
-    predictions: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray
+    predictions: Any, codes: np.ndarray, sample_weight: np.ndarray
 ) -> LabelPosterior:
     """Return how probable each given label is right, by predictions made without it.
 
@@ -52,7 +53,7 @@ def get_label_posterior(
 
     Parameters
     ----------
-    predictions : ndarray of shape (n_rows, n_classes)
+    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
         Positive, of sum one in each row, each made without the row's label.
     codes : ndarray of shape (n_rows,), dtype int64
         The given labels as 0..n_classes-1.
@@ -83,66 +84,51 @@ def get_label_posterior(
     >>> posterior.suggested[:3]
     array([0, 0, 0])
     """
-    n_classes = predictions.shape[1]
-    fitted = _spread(sample_weight, n_classes)
-    of_fitted = predictions[fitted].astype(np.float32), codes[fitted], sample_weight[fitted]
-    scale, biases = _calibrate(*of_fitted, np.eye(n_classes))
-    calibrated = softmax(scale * of_fitted[0] + biases, axis=1)
-    transitions = get_transitions(calibrated, *of_fitted[1:])
-    transitions /= transitions.sum(axis=1, keepdims=True)
-    # Where most labels are others than the predicted class, it is the prediction that is wrong.
-    knows_nothing = transitions.diagonal() < transitions.max(axis=1)
-    transitions[knows_nothing] = np.eye(n_classes)[knows_nothing]
-    scale, biases = _calibrate(*of_fitted, transitions)
+    top = TopPredictions.of(predictions)
+    n_classes, n_kept = top.n_classes, top.values.shape[1]
+    fitted = _spread(sample_weight, n_classes, n_kept)
+    of_fitted = replace(top[fitted], values=top.values[fitted].astype(np.float32))
+    rest = codes[fitted], sample_weight[fitted]
+    shares, _ = calibrate(of_fitted, *rest, _make_identity(n_classes)).get_shares(of_fitted)
+    # All labels that are not seen together count so many rows, however many they are.
+    unseen = UNSEEN * min(1.0, MAX_KEPT / n_classes)
+    transitions = _normalize(get_transitions(replace(of_fitted, values=shares), *rest, unseen))
+    model = calibrate(of_fitted, *rest, transitions)
     right, suggested, best_other = np.empty(len(codes)), codes.copy(), np.empty(len(codes))
-    for part in gen_batches(len(codes), max(1, FITTED_SIZE // n_classes)):
-        at, own = np.arange(len(codes[part])), codes[part]
-        joint = softmax(scale * predictions[part] + biases, axis=1) * transitions.T[own]
-        total = np.maximum(joint.sum(axis=1), np.finfo(np.float64).tiny)
-        right[part] = joint[at, own] / total
-        joint[at, own] = -1.0
+    for part in gen_batches(len(codes), max(1, FITTED_SIZE // n_kept)):
+        own, given = top[part], codes[part]
+        joint, others = model.get_joint(own, given, transitions)
+        at, place = np.arange(len(given)), own.find(given)
+        total = np.maximum(joint.sum(axis=1) + others, np.finfo(np.float64).tiny)
+        right[part] = joint[at, place] / total
+        joint[at, place] = -1.0
         best_other[part] = joint.max(axis=1) / total
         is_wrong = right[part] < 0.5
-        suggested[part][is_wrong] = joint.argmax(axis=1)[is_wrong]
+        suggested[part][is_wrong] = own.at(joint.argmax(axis=1))[is_wrong]
     return LabelPosterior(right, suggested, best_other)
 
 
-def _spread(weights: np.ndarray, n_classes: int) -> np.ndarray:
+def _spread(weights: np.ndarray, n_classes: int, n_kept: int) -> np.ndarray:
     """Return rows that count, evenly spread, not more than are needed."""
     rows = np.flatnonzero(weights > 0.0)
     most = int(np.clip(FITTED_SIZE // n_classes, MIN_FITTED, MAX_FITTED))
+    most = max(most, min(FITTED_PER_CLASS * n_classes, FITTED_SIZE // n_kept))
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
 
-def _calibrate(
-    predictions: np.ndarray, codes: np.ndarray, weights: np.ndarray, transitions: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Return the scale and the biases that make the given labels likeliest."""
-    # In columns, of which the sums are over many rows at once.
-    q, of_given = np.ascontiguousarray(predictions.T), transitions[:, codes].astype(np.float32)
-    shares = (weights / weights.sum()).astype(np.float32)
+def _make_identity(n_classes: int) -> ClassPairs:
+    """Return the transitions of labels that stay as they are."""
+    diagonal = np.arange(n_classes) * (n_classes + 1)
+    return ClassPairs(diagonal, np.ones(n_classes), np.zeros(n_classes))
 
-    def get_loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        scale, biases = np.float32(parameters[0]), parameters[1:]
-        P = scale * q + biases.astype(np.float32)[:, None]
-        P -= P.max(axis=0)
-        np.exp(P, out=P)
-        P /= P.sum(axis=0)
-        joint = P * of_given
-        likelihood = np.maximum(joint.sum(axis=0), np.finfo(np.float32).tiny)
-        joint /= likelihood
-        P -= joint
-        P *= shares
-        loss = PENALTY / 2 * biases @ biases - float(shares @ np.log(likelihood))
-        slope = np.einsum("ij,ij->", P, q, dtype=np.float64)
-        return loss, np.r_[slope, P.sum(axis=1, dtype=np.float64) + PENALTY * biases]
 
-    start = np.r_[3.0, np.zeros(predictions.shape[1])]
-    bounds = [(0.01, None)] + [(None, None)] * predictions.shape[1]
-    options = {"ftol": 1e-7}  # of float32
-    # Of vectors as short as these, threads make hundreds of steps slower, not faster.
-    with threadpool_limits(1, user_api="blas"):
-        found = minimize(
-            get_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-        ).x
-    return float(found[0]), found[1:]
+def _normalize(transitions: ClassPairs) -> ClassPairs:
+    """Return shares of a sum of one; of classes that lose most labels, as if they kept them."""
+    sums = transitions.sum()
+    values, others = transitions.values / sums[transitions.first], transitions.others / sums
+    # Where most labels are others than the predicted class, it is the prediction that is wrong.
+    knows_nothing = transitions.diagonal < transitions.max()
+    of_nothing = knows_nothing[transitions.first]
+    values[of_nothing] = transitions.is_diagonal[of_nothing]
+    others[knows_nothing] = 0.0
+    return ClassPairs(transitions.keys, values, others)

@@ -37,11 +37,13 @@ def get_quality(net):
 
 def test_partial_fit_goes_on_averaging(monkeypatch):
     found, predict = [], label_quality.predict_labels
-    monkeypatch.setattr(
-        label_quality,
-        "predict_labels",
-        lambda *a: found.append(predict(*a).copy()) or found[-1].copy(),
-    )
+
+    def record(*args):
+        made = predict(*args)
+        found.append(made.values.copy())
+        return made
+
+    monkeypatch.setattr(label_quality, "predict_labels", record)
     net = make(max_epochs=1, reselect_every=1)
     for n_calls in range(1, 5):
         net.partial_fit(X, Y)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from crust_sklearn.label_noise import get_label_posterior, posterior
+from crust_sklearn.label_noise import ClassPairs, calibration, get_label_posterior, posterior
 from crust_sklearn.label_noise.anchors import get_transitions
 
 
@@ -57,8 +57,13 @@ def minimized(monkeypatch):
         found.append(result.x)
         return result
 
-    monkeypatch.setattr(posterior, "minimize", run)
+    monkeypatch.setattr(calibration, "minimize", run)
     return SimpleNamespace(found=found, losses=given_losses, returned=returned)
+
+
+def to_pairs(matrix):
+    """A matrix as numbers of pairs, all of them listed."""
+    return ClassPairs(np.arange(matrix.size), matrix.ravel().copy(), np.zeros(len(matrix)))
 
 
 TRANSITIONS = np.array([[0.8, 0.2, 0.0], [0.0, 0.9, 0.1], [0.3, 0.0, 0.7]])
@@ -83,7 +88,7 @@ def test_rows_by_bayes_one_by_one(batch, minimized, monkeypatch):
     found = get_label_posterior(predictions, codes, weights)
     counts = weights > 0
     calibrated = np.array([slow_softmax(first[0], first[1:], row) for row in predictions[counts]])
-    T = get_transitions(calibrated, codes[counts], weights[counts])
+    T = get_transitions(calibrated, codes[counts], weights[counts]).toarray()
     for i, row in enumerate(predictions):
         P = slow_softmax(second[0], second[1:], row)
         joint = [P[k] * T[k, codes[i]] / T[k].sum() for k in range(3)]
@@ -118,7 +123,7 @@ def test_the_loss_is_that_of_forward_correction(minimized):
     counts = weights > 0
     first = minimized.found[0]
     calibrated = softmax(first[0] * predictions + first[1:], axis=1)[counts]
-    T = get_transitions(calibrated, codes[counts], weights[counts])
+    T = get_transitions(calibrated, codes[counts], weights[counts]).toarray()
     T /= T.sum(axis=1, keepdims=True)
     at = np.array([2.5, 0.3, -0.7, 0.2])
     for loss, transitions in zip(minimized.losses, (np.eye(3), T), strict=True):
@@ -156,7 +161,7 @@ def test_scale_and_biases_of_the_model_are_found_again(scale, is_noisy, minimize
     else:
         transitions, codes = np.eye(3), true
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(posterior, "get_transitions", lambda *_: transitions.copy())
+        patch.setattr(posterior, "get_transitions", lambda *_: to_pairs(transitions))
         right = get_label_posterior(predictions, codes, np.ones(8000)).right
     found = minimized.found[1]
     assert found[0] == pytest.approx(scale, rel=0.1)
@@ -279,7 +284,9 @@ def test_not_more_rows_are_fitted_than_are_needed(n_classes, n_fitted, minimized
     seen, rng = [], np.random.default_rng(0)
     minimized.returned += [np.r_[1.0, np.zeros(n_classes)]] * 2
     monkeypatch.setattr(
-        posterior, "get_transitions", lambda q, *_: seen.append(len(q)) or np.eye(n_classes)
+        posterior,
+        "get_transitions",
+        lambda q, *_: seen.append(len(q)) or to_pairs(np.eye(n_classes)),
     )
     predictions, codes = rng.dirichlet(np.ones(n_classes), 300), rng.integers(n_classes, size=300)
     right = get_label_posterior(predictions, codes, np.arange(300) % 2.0).right
