@@ -70,6 +70,12 @@ class Training:
         The epochs of the call, where it says; None: `max_epochs`.
     kept : dict of str to object
         What a method keeps until the call ends; what outlasts it belongs in the net's state.
+    row_states : set of str
+        What the method's state for each row is called, as far as it was asked for.
+    seen : list of tensors of shape (n,), dtype int64
+        The rows of the epoch's batches in this process, where there are several and row states.
+    n_bytes_sent : int
+        What this process has told others of rows, in this call.
     """
 
     def __init__(self, sample_weight: Any = None, fit_params: Mapping[str, Any] | None = None):
@@ -86,6 +92,9 @@ class Training:
         self.planned_iterator: Any = None
         self.batch: RowBatch | MixedBatch | None = None
         self.kept: dict[str, Any] = {}
+        self.row_states: set[str] = set()
+        self.seen: list[torch.Tensor] = []
+        self.n_bytes_sent = 0
 
     def count_epochs(self, max_epochs: int) -> int:
         """Return the epochs of the call.
