@@ -15,9 +15,9 @@ from .._validation import check_number
 from ..intrinsic_dimensionality import local_intrinsic_dimensionality
 from ..label_noise import RowJudgement
 from ..nets import EpochPlan, NoisyLabelClassifier
+from ..nets.evaluation import unwrap
 from ..nets.judged_labels import judge_by_predictions
 from ..nets.labelled_net import widen
-from ..nets.evaluation import unwrap
 from ..nets.row_outputs import compute_row_outputs
 
 LIDS, TURN, BEFORE = "lids", "turning_epoch", "weights_before"

@@ -448,7 +448,9 @@ class NoisyLabelClassifier(StepCountMixin, ProcessesMixin, RowLossNet):
             self.history.record("coreset_size", n_rows)
             self.history.record("selection_dur", time.perf_counter() - start)
             self.training_.generator.manual_seed(self.get_seed("batches", epoch))
-            self.training_.watch(self.module_, self.get_seed).reseed(self.get_own_seed("module", epoch))
+            self.training_.watch(self.module_, self.get_seed).reseed(
+                self.get_own_seed("module", epoch)
+            )
             step_fn = self.make_step(step_fn)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
@@ -254,28 +254,20 @@ def get_share(net: Any, norm: Tensor) -> Tensor:
     return count(net) * norm / total.clamp_min(torch.finfo(total.dtype).tiny)
 
 
-def forget_prepared(net: Any, kind: type) -> None:
-    """Let the accelerator forget loaders and wrappers that are over: it keeps all that it made.
+def forget_loaders(net: Any, is_over: Callable[[Any], bool]) -> None:
+    """Let the accelerator forget loaders: it keeps all that it has prepared, and their data.
 
     Parameters
     ----------
     net : skorch.NeuralNet
-    kind : type
-        Of the datasets whose loaders are forgotten.
+    is_over : callable
+        Returns whether a loader is not needed any more.
     """
-    accelerator = getattr(net, "accelerator", None)
-    # There is no public way but `free_memory`, which forgets what is in use as well.
-    if loaders := getattr(accelerator, "_dataloaders", None):
-        loaders[:] = [loader for loader in loaders if not isinstance(loader.dataset, kind)]
-    if models := getattr(accelerator, "_models", None):
-        current = [getattr(net, f"{name}_") for name in net._modules]
-        inner = [unwrap(module) for module in current]
-        models[:] = [
-            model
-            for model in models
-            if _is_in(model, current) or not _is_in(unwrap(model), inner)
-        ]
+    # There is no public way but `free_memory`, which forgets modules and optimizers as well.
+    if loaders := get_loaders(net):
+        loaders[:] = [loader for loader in loaders if not is_over(loader)]
 
 
-def _is_in(module: Any, modules: list[Any]) -> bool:
-    return any(module is other for other in modules)
+def get_loaders(net: Any) -> list[Any]:
+    """Return the loaders that the accelerator of a net keeps, if it has one."""
+    return getattr(getattr(net, "accelerator", None), "_dataloaders", [])

@@ -18,23 +18,29 @@ from .epoch_plan import EpochPlan
 from .state import TrainingState
 from .training import Training
 
-# What only reports. Of skorch's, each may lack where what it reports to is not installed.
-REPORTS = ("MlflowLogger", "NeptuneLogger", "PrintLog", "ProgressBar", "SacredLogger")
-REPORTS = (*REPORTS, "TensorBoard", "WandbLogger")
+# What only reports.
+REPORTS = (
+    skorch_callbacks.MlflowLogger,
+    skorch_callbacks.NeptuneLogger,
+    skorch_callbacks.PrintLog,
+    skorch_callbacks.ProgressBar,
+    skorch_callbacks.SacredLogger,
+    skorch_callbacks.TensorBoard,
+    skorch_callbacks.WandbLogger,
+)
 
 
 class ProcessesMixin:
-    """Let several processes train a net, each on its part of every batch, and on one plan.
+    """Let several processes train a net, each on its part of every batch, and on one plan."""
 
-    Attributes
-    ----------
-    single_process_reason : str
-        Why a method cannot be trained by several; "", if it can.
-    """
-
-    single_process_reason = ""
     training_: Training | None
     state_: TrainingState
+    callbacks_: list[tuple[str, Any]]
+
+    @property
+    def single_process_reason(self) -> str:
+        """Why several processes cannot train the net; "", if they can."""
+        return ""
 
     def get_own_seed(self, purpose: str, epoch: int = 0) -> int:
         """Return the seed of a stream that each process has for itself, as that of dropout.
@@ -92,11 +98,10 @@ class ProcessesMixin:
         """
         super().initialize_callbacks()  # type: ignore[misc]
         if processes.get_rank(self):
-            reports = tuple(getattr(skorch_callbacks, name) for name in REPORTS)
             self.callbacks_ = [
                 (name, callback)
                 for name, callback in self.callbacks_
-                if not isinstance(callback, reports)
+                if not isinstance(callback, REPORTS)
             ]
             for _, callback in self.callbacks_:
                 silence(callback)
@@ -112,6 +117,8 @@ class ProcessesMixin:
             As in skorch.
         """
         super().on_train_begin(net, *args, **kwargs)  # type: ignore[misc]
+        if self.training_ is not None:
+            self.training_.loaders_before = list(processes.get_loaders(self))
         if processes.count(self) > 1:
             self._initialize_accelerator()  # type: ignore[attr-defined]
             check_shared(self)
@@ -248,7 +255,7 @@ class ProcessesMixin:
                 batch["train_batch_size"] = int(found[:, i, 2].sum())
 
     def on_train_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
-        """Give all processes the module of the main one.
+        """Give all processes the module of the main one, and let go of the loaders of the call.
 
         Parameters
         ----------
@@ -257,6 +264,9 @@ class ProcessesMixin:
             As in skorch.
         """
         processes.share_buffers(self)
+        if self.training_ is not None:
+            before = self.training_.loaders_before
+            processes.forget_loaders(self, lambda loader: not any(loader is b for b in before))
         super().on_train_end(net, *args, **kwargs)  # type: ignore[misc]
 
 
@@ -272,7 +282,8 @@ def silence(callback: Any) -> None:
     ----------
     callback : skorch.callbacks.Callback
     """
-    for part in (callback, getattr(callback, "checkpoint_", None)):
+    parts: list[Any] = [callback, getattr(callback, "checkpoint_", None)]
+    for part in parts:
         if hasattr(part, "sink"):
             part.sink = noop
         if getattr(part, "f_pickle", None) is not None:

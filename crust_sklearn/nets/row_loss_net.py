@@ -60,7 +60,8 @@ class RowLossNet(LabelledNet):
             kwargs = loading.fit_order(loading.get_step_options(self), iterator_cls)
         takes_batches = takes_names(iterator_cls, ["collate_fn"])
         kwargs.setdefault("batch_size", self.batch_size)
-        processes.forget_prepared(self, BatchedDataset)
+        # Those of selections and coresets before.
+        processes.forget_loaders(self, lambda loader: isinstance(loader.dataset, BatchedDataset))
         if training and self.training_ is not None and dataset is self.training_.dataset:
             dataset = self.training_.make_whole()
             loading.check_whole(kwargs | {"batch_size": max(kwargs["batch_size"], 0)}, len(dataset))

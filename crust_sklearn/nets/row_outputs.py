@@ -125,12 +125,12 @@ def compute_row_outputs(
             else:  # of all rows, or of none
                 columns.parts.pop("inputs", None)
             columns.fill(batch.rows, parts)
-    found = columns.gather(net)
-    if not found["gradients" if "gradients" in found else "features"].isfinite().all():
+    gathered = columns.gather(net)
+    if not gathered["gradients" if "gradients" in gathered else "features"].isfinite().all():
         raise FloatingPointError(explain_gradients(net.history))
-    if "inputs" in found and not found["inputs"].isfinite().all():
-        del found["inputs"]  # the module has a way with them that is not known here
-    arrays: dict[str, Any] = {name: column.cpu().numpy() for name, column in found.items()}
+    if "inputs" in gathered and not gathered["inputs"].isfinite().all():
+        del gathered["inputs"]  # the module has a way with them that is not known here
+    arrays: dict[str, Any] = {name: column.cpu().numpy() for name, column in gathered.items()}
     return RowOutputs(metric=proxy.metric, **arrays)
 
 

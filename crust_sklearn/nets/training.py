@@ -76,6 +76,8 @@ class Training:
         The rows of the epoch's batches in this process, where there are several and row states.
     n_bytes_sent : int
         What this process has told others of rows, in this call.
+    loaders_before : list of loaders
+        What the accelerator, if there is one, kept before the call.
     """
 
     def __init__(self, sample_weight: Any = None, fit_params: Mapping[str, Any] | None = None):
@@ -95,6 +97,7 @@ class Training:
         self.row_states: set[str] = set()
         self.seen: list[torch.Tensor] = []
         self.n_bytes_sent = 0
+        self.loaders_before: list[Any] = []
 
     def count_epochs(self, max_epochs: int) -> int:
         """Return the epochs of the call.
