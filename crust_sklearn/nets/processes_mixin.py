@@ -165,14 +165,18 @@ class ProcessesMixin:
         if processes.count(self) == 1:
             super().notify(method_name, **cb_kwargs)  # type: ignore[misc]
             return
-        if method_name == "on_batch_end" and self._is_scored(cb_kwargs["training"]):
+        if method_name == "on_batch_end" and self._is_scored(**cb_kwargs):
             cb_kwargs = self._gather_scored(**cb_kwargs)
         is_end = method_name == "on_epoch_end"
         with processes.agreeing(self) if is_end else nullcontext():
             super().notify(method_name, **cb_kwargs)  # type: ignore[misc]
 
-    def _is_scored(self, training: bool) -> bool:
-        return not training or any(
+    def _is_scored(self, batch: Any, y_pred: Any, training: bool, **kwargs: Any) -> bool:
+        if not (isinstance(batch, tuple | list) and torch.is_tensor(batch[1])):
+            return False
+        if not training:
+            return True
+        return torch.is_tensor(y_pred) and any(
             getattr(callback, "on_train", False)
             for _, callback in self.callbacks_
             if isinstance(callback, skorch_callbacks.EpochScoring | skorch_callbacks.BatchScoring)
