@@ -200,8 +200,20 @@ def check_draws(accelerator):
     nets = [make(CRUSTClassifier, accelerator, Dropping).fit(X, NOISY) for _ in range(2)]
     assert_close(*map(describe, nets), rtol=0, atol=0)
     assert len(set(exchange(nets[0], nets[0].get_own_seed("module", 3)))) == 2
-    unseeded = make(CRUSTClassifier, accelerator, random_state=None).fit(X, NOISY)
-    assert_alike(unseeded)
+
+
+class Counting(NoisyLabelClassifier):
+    def get_losses(self, y_pred, y_true, rows):
+        self.get_row_state("n_seen", 1)[rows] += 1
+        return super().get_losses(y_pred, y_true, rows)
+
+
+def check_each_row_once(accelerator):
+    """Of one order, also where each process would draw another one by itself."""
+    torch.manual_seed(accelerator.process_index)
+    net = make(Counting, accelerator, random_state=None).fit(X, NOISY)
+    assert_alike(net)
+    assert (net.state_.entries["n_seen"] == 5).all()
 
 
 def check_choice_in_batches(accelerator):
