@@ -15,6 +15,7 @@ from .._validation import check_number
 from ..intrinsic_dimensionality import local_intrinsic_dimensionality
 from ..label_noise import RowJudgement
 from ..nets import EpochPlan, NoisyLabelClassifier
+from ..nets.evaluation import unwrap
 from ..nets.judged_labels import judge_by_predictions
 from ..nets.labelled_net import widen
 from ..nets.row_outputs import compute_row_outputs
@@ -210,7 +211,7 @@ class D2LClassifier(NoisyLabelClassifier):
 
     def keep_weights(self) -> None:
         """Keep the weights, and all else that the module holds, for `go_back`."""
-        weights = self.module_.state_dict()
+        weights = unwrap(self.module_).state_dict()
         copies = {f"{BEFORE}.{name}": widen(part).clone() for name, part in weights.items()}
         self.state_.entries |= copies
 
@@ -222,7 +223,7 @@ class D2LClassifier(NoisyLabelClassifier):
             for name, value in entries.items()
             if name.startswith(prefix)
         }
-        self.module_.load_state_dict(kept)
+        unwrap(self.module_).load_state_dict(kept)
         self.state_.drop(BEFORE)
 
     def get_losses(self, y_pred: Tensor, y_true: Tensor, rows: Tensor) -> Tensor:

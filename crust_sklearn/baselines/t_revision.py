@@ -121,6 +121,8 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
     True
     """
 
+    single_process_reason = "each would learn a slack of its own."
+
     def __init__(
         self,
         module: Any,

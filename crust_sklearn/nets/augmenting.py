@@ -108,7 +108,7 @@ class AugmentMixin:
             draws = ModuleDraws(self.module_)  # type: ignore[attr-defined]
             # What augments may draw in some batches only.
             draws.draws = {True: True, False: True}
-            draws.reseed(self.get_seed("augment", epoch))  # type: ignore[attr-defined]
+            draws.reseed(self.get_own_seed("augment", epoch))  # type: ignore[attr-defined]
             training.kept |= {"augment_epoch": epoch, "augment_draws": draws}
         draws = training.kept["augment_draws"]
         return draws.run(lambda: augment(x), self.module_)  # type: ignore[attr-defined]

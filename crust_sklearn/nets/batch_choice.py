@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from . import processes
 from .state import TrainingState
 from .training import Training, scale_weights
 
@@ -72,8 +73,9 @@ class BatchChoiceMixin:
             As in skorch.
         """
         training = self.training_
-        if training is not None and USED in training.kept:
-            rows = np.flatnonzero(training.kept[USED])
+        if training is not None and any(processes.exchange(self, USED in training.kept)):
+            used = training.kept.setdefault(USED, np.zeros(training.n_rows, bool))
+            rows = np.unique(np.concatenate(processes.exchange(self, np.flatnonzero(used))))
             self.state_.coreset_history.add(self.state_.epoch, rows, training.n_rows)
             self.history.record("coreset_size", len(rows))  # type: ignore[attr-defined]
         super().on_epoch_end(net, *args, **kwargs)  # type: ignore[misc]

@@ -153,6 +153,16 @@ class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
         """Whether the weights are averaged: the average is the teacher of dropped rows, too."""
         return self.average_weights or self.dropped == CONSISTENCY
 
+    @property
+    def single_process_reason(self) -> str:
+        """Why several processes cannot train the net; "", if they can."""
+        if self.dropped != CONSISTENCY:
+            return ""
+        return (
+            "dropped='consistency' keeps the mean of its predictions from batch to batch, and of "
+            "a whole one, of which each process has a part."
+        )
+
     def check_dropped(self, judges_labels: bool) -> None:
         """Refuse what goes not together with the training on dropped rows.
 

@@ -1,4 +1,4 @@
-"""A net's module as it is to be looked at: in eval mode, not compiled."""
+"""A net's module as it is to be looked at: in eval mode, neither compiled nor wrapped."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from torch.nn.parallel import DistributedDataParallel
+
+
+def unwrap(module: Any) -> Any:
+    """Return a module without what ``torch.compile`` and accelerate have put around it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    module : torch.nn.Module
+    """
+    if isinstance(module, DistributedDataParallel):
+        return unwrap(module.module)
+    inner = getattr(module, "_orig_mod", None)
+    return module if inner is None else unwrap(inner)
+
 
 @contextmanager
 def evaluating(net: Any) -> Iterator[None]:
-    """Put a net's modules in eval mode, and take them out of ``torch.compile``; then back.
+    """Put a net's modules in eval mode, and unwrap them; then back.
 
     Parameters
     ----------
@@ -20,8 +39,9 @@ def evaluating(net: Any) -> Iterator[None]:
     modules = {name: getattr(net, name) for name in names}
     training = {part: part.training for module in modules.values() for part in module.modules()}
     for name, module in modules.items():
-        # Neither hooks nor function transforms reach into a compiled module.
-        vars(net)[name] = getattr(module, "_orig_mod", module)
+        # Neither hooks nor function transforms reach into a compiled module, and a wrapper waits
+        # for other processes.
+        vars(net)[name] = unwrap(module)
     try:
         for module in modules.values():
             module.eval()

@@ -34,8 +34,10 @@ from ..data.inputs import (
 from ..data.reading import apply_to_leaves
 from ..gradients import get_logits
 from ..labels import LabelCodec, check_labels
+from . import processes
 from .checks import check_dataset
 from .codec import choose_codec
+from .evaluation import unwrap
 from .seeding import OwnDraws, derive_seed, draw_seed
 
 
@@ -254,7 +256,7 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
         return validate_data(self, X, reset=reset or not hasattr(self, "n_features_in_"), **kwargs)
 
     def _get_forward(self) -> Any:
-        module = getattr(self, "module_", self.module)
+        module = unwrap(getattr(self, "module_", self.module))
         return getattr(module, "forward", module)
 
     # -- the module -----------------------------------------------------------------------
@@ -272,7 +274,7 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
         seed : int
         """
         if "seed_" not in vars(self):
-            self.seed_ = draw_seed(self.random_state)
+            self.seed_ = processes.share(self, draw_seed(self.random_state))
         return derive_seed(self.seed_, purpose, epoch)
 
     def initialize_module(self) -> LabelledNet:

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from torch import nn
+from torch.utils.data import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 from ..data.inputs import takes_names
+from . import processes
+
+
+def get_step_options(net: Any) -> dict[str, Any]:
+    """Return what the loader of training is told, with the batch size of an optimizer's step.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        Of several processes, each has `batch_size` rows of a step.
+
+    Returns
+    -------
+    kwargs : dict
+    """
+    kwargs = {"batch_size": net.batch_size} | net.get_params_for("iterator_train")
+    if kwargs["batch_size"] != -1:
+        kwargs["batch_size"] *= processes.count(net)
+    return kwargs
 
 
 def check_whole(kwargs: dict[str, Any], n_rows: int) -> None:
@@ -45,8 +67,12 @@ def fit_order(kwargs: dict[str, Any], loader: Any) -> dict[str, Any]:
     return kwargs
 
 
-def fit_batches(kwargs: dict[str, Any], n_rows: int, module: nn.Module) -> dict[str, Any]:
+def fit_batches(
+    kwargs: dict[str, Any], n_rows: int, module: nn.Module, n_processes: int = 1
+) -> dict[str, Any]:
     """Return the options of a loader so that no row is lost and no batch is a single row.
+
+    With several processes, no part of a batch is empty, either.
 
     Parameters
     ----------
@@ -56,17 +82,80 @@ def fit_batches(kwargs: dict[str, Any], n_rows: int, module: nn.Module) -> dict[
         What the loader is to go over.
     module : torch.nn.Module
         Where it normalizes over the batch, a batch of one row has no statistics.
+    n_processes : int, default=1
+        Into how many parts each batch is split.
     """
     kwargs = dict(kwargs)
+    least = n_processes * (2 if has_batch_norm(module) else 1)
+    if n_rows < least and n_processes > 1:
+        raise ValueError(
+            f"{n_rows} rows are too few for an epoch of {n_processes} processes: each needs one "
+            "of every batch, and two with BatchNorm. Raise coreset_size, or take fewer processes."
+        )
     if kwargs.get("batch_sampler") is not None:
         return kwargs
     if kwargs.get("drop_last"):
         # Fewer rows than a batch, as a coreset may have, are one short batch.
         kwargs["drop_last"] = n_rows >= kwargs["batch_size"]
-    elif has_batch_norm(module):
-        while n_rows > kwargs["batch_size"] > 1 and n_rows % kwargs["batch_size"] == 1:
+    else:
+        while n_rows > kwargs["batch_size"] > 1 and 0 < n_rows % kwargs["batch_size"] < least:
             kwargs["batch_size"] += 1
     return kwargs
+
+
+class ProcessBatches(Sampler[list[int]]):
+    """Batches that are split among processes: the parts of one follow each other.
+
+    A loader that gives process `i` of `n` every n-th of them, from the i-th on, as accelerate does,
+    gives each row once; accelerate's own parts are filled up by repeated rows.
+
+    Parameters
+    ----------
+    batches : torch.utils.data.BatchSampler
+        Of an optimizer's steps, each of at least `n_processes` rows.
+    n_processes : int
+
+    Examples
+    --------
+    >>> from torch.utils.data import BatchSampler, SequentialSampler
+    >>> from crust_sklearn.nets.loading import ProcessBatches
+    >>> list(ProcessBatches(BatchSampler(SequentialSampler(range(7)), 4, False), 2))
+    [[0, 1], [2, 3], [4, 5], [6]]
+    """
+
+    def __init__(self, batches: BatchSampler, n_processes: int):
+        self.batches = batches
+        self.n_processes = n_processes
+
+    def __len__(self) -> int:
+        return self.n_processes * len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            yield from (part.tolist() for part in np.array_split(batch, self.n_processes))
+
+
+def split_batches(kwargs: dict[str, Any], dataset: Any, n_processes: int) -> dict[str, Any]:
+    """Return the options of a loader whose batches are split among processes.
+
+    Parameters
+    ----------
+    kwargs : dict
+        Of a loader of whole batches, with a generator.
+    dataset : torch Dataset
+    n_processes : int
+    """
+    names = ("shuffle", "batch_size", "drop_last")
+    shuffle, size, drop_last = (kwargs.get(name, False) for name in names)
+    # The order that a loader of one process draws.
+    order = (
+        RandomSampler(dataset, generator=kwargs["generator"])
+        if shuffle
+        else SequentialSampler(dataset)
+    )
+    batches = ProcessBatches(BatchSampler(order, size, drop_last), n_processes)
+    kept = {name: value for name, value in kwargs.items() if name not in names}
+    return kept | {"batch_sampler": batches}
 
 
 def count_batches(kwargs: dict[str, Any], n_rows: int) -> int:

@@ -17,6 +17,8 @@ from . import checks
 from .divergence import check_last_epoch
 from .epoch_plan import EpochPlan
 from .judged_labels import describe_labels
+from .processes import agreeing, check_same
+from .processes_mixin import ProcessesMixin
 from .restoring import restoring
 from .resuming import ResumingMixin
 from .row_loss_net import RowLossNet
@@ -26,7 +28,7 @@ from .step_count import StepCountMixin
 from .training import Training
 
 
-class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
+class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLossNet):
     """Base of classifiers that train a torch module on noisy labels: the loop, without a method.
 
     A :class:`skorch.NeuralNetClassifier` in which every training batch carries the numbers of its
@@ -222,6 +224,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
         if kept is None:
             kept = torch.zeros(self.training_.n_rows, n_columns, device=device)
         self.state_.entries[name] = kept = torch.as_tensor(kept).to(device)
+        self.training_.row_states.add(name)
         return kept
 
     def get_selection_dataset(self, dataset_train: Any) -> Any:
@@ -319,8 +322,9 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
             self.__dict__.pop("training_", None)
 
     def _prepare(self, X: Any, y: Any, classes: Any, *, reset: bool) -> None:
-        self.check_parameters()
-        self.learn_data(X, y, classes, reset=reset)
+        with agreeing(self):
+            self.check_parameters()
+            self.learn_data(X, y, classes, reset=reset)
 
     def check_parameters(self) -> None:
         """Refuse parameters that are not valid, before anything else; extend it by `super()`."""
@@ -378,20 +382,17 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
         dataset_train, dataset_valid : torch Dataset, default=None
         **kwargs : dict
         """
-        if self.training_ is not None:
-            self._check_epoch(self.training_)
-        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-
-    def _check_epoch(self, training: Training) -> None:
-        if training.is_checked:
+        if (training := self.training_) is not None and training.is_checked:
             check_last_epoch(self.history)
-        else:
+        elif training is not None:
             self.begin_training(training)
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
 
     def begin_training(self, training: Training) -> None:
         """Do what comes before the first epoch of a call."""
         self._find_state(len(self.history))
-        self.check_training()
+        with agreeing(self):
+            self.check_training()
         try:
             self.prepare_training()
         except KeyboardInterrupt as interrupt:
@@ -404,6 +405,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
         assert self.training_ is not None
         training = self.training_
         fingerprint = training.get_fingerprint(self.get_selection_dataset(training.dataset))
+        check_same(self, fingerprint)
         state = vars(self).get("state_")
         if state is None or state.fingerprint != fingerprint or state.epoch >= epoch:
             history = None if state is None else state.coreset_history.before(epoch)
@@ -430,7 +432,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
             self.training_.fit_params = fit_params
             old = self.state_.plan
             with restoring(self, lambda: self.state_.plan is not old):
-                plan = checks.check_plan(self.plan_epoch(epoch), self)
+                plan = self.find_plan(epoch)
                 if plan is not None:
                     iterator = self._get_planned_iterator(plan, epoch)
                 elif old is not None:
@@ -441,7 +443,9 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, RowLossNet):
             self.history.record("coreset_size", n_rows)
             self.history.record("selection_dur", time.perf_counter() - start)
             self.training_.generator.manual_seed(self.get_seed("batches", epoch))
-            self.training_.watch(self.module_, self.get_seed).reseed(self.get_seed("module", epoch))
+            self.training_.watch(self.module_, self.get_seed).reseed(
+                self.get_own_seed("module", epoch)
+            )
             step_fn = self.make_step(step_fn)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 

@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 from ..data import BatchedDataset, CoresetDataset, MixedBatch, RowBatch, is_plain, keep_batch, mix
 from ..data.inputs import takes_names
 from ..gradients import check_losses, get_logits, make_unreduced
-from . import loading
+from . import loading, processes
 from .checks import check_row_losses
 from .divergence import check_last_batch
 from .labelled_net import LabelledNet
@@ -55,10 +55,13 @@ class RowLossNet(LabelledNet):
         """
         prefix = "iterator_train" if training else "iterator_valid"
         iterator_cls, kwargs = getattr(self, prefix), self.get_params_for(prefix)
+        n_processes = processes.count(self)
         if training:
-            kwargs = loading.fit_order(kwargs, iterator_cls)
+            kwargs = loading.fit_order(loading.get_step_options(self), iterator_cls)
         takes_batches = takes_names(iterator_cls, ["collate_fn"])
         kwargs.setdefault("batch_size", self.batch_size)
+        # Those of selections and coresets before.
+        processes.forget_loaders(self, lambda loader: isinstance(loader.dataset, BatchedDataset))
         if training and self.training_ is not None and dataset is self.training_.dataset:
             dataset = self.training_.make_whole()
             loading.check_whole(kwargs | {"batch_size": max(kwargs["batch_size"], 0)}, len(dataset))
@@ -70,12 +73,14 @@ class RowLossNet(LabelledNet):
         if takes_batches and isinstance(dataset, BatchedDataset):
             kwargs["collate_fn"] = keep_batch
         if training and isinstance(dataset, CoresetDataset):
-            kwargs = loading.fit_batches(kwargs, len(dataset), self.module_)
+            kwargs = loading.fit_batches(kwargs, len(dataset), self.module_, n_processes)
         elif isinstance(dataset, CoresetDataset):  # rows that are judged: all of them, once
             for name in ("sampler", "batch_sampler", "shuffle", "drop_last"):
                 kwargs.pop(name, None)
         if takes_names(iterator_cls, ["generator"]):
             kwargs.setdefault("generator", self._get_generator(training))
+        if training and n_processes > 1:
+            kwargs = loading.split_batches(kwargs, dataset, n_processes)
         return iterator_cls(dataset, **kwargs)
 
     def _get_generator(self, training: bool) -> torch.Generator:
@@ -199,7 +204,20 @@ class RowLossNet(LabelledNet):
         batch = self.training_.batch if training and self.training_ is not None else None
         if batch is None:
             return super().get_loss(get_logits(y_pred), y_true, X=X, training=training)
-        return self.get_batch_loss(y_pred, to_tensor(y_true, device=self.device), batch)
+        y_true = to_tensor(y_true, device=self.device)
+        loss = self.get_batch_loss(y_pred, y_true, batch)
+        return loss if processes.count(self) == 1 else loss * self._get_share(loss, y_true, batch)
+
+    def _get_share(self, loss: Tensor, y_true: Tensor, batch: RowBatch | MixedBatch) -> Any:
+        """Return by what the loss of a process is multiplied: their mean is then the batch's."""
+        if self.is_summed:
+            return processes.count(self)
+        norm = self._count_rows(y_true).to(loss)
+        if isinstance(batch, MixedBatch):
+            share = to_device(batch.share, loss.device)
+            other = self._count_rows(to_tensor(batch.partner_y, device=self.device))
+            norm = share * norm + (1 - share) * other.to(loss)
+        return processes.get_share(self, norm.sum())
 
     def get_batch_loss(self, y_pred: Any, y_true: Tensor, batch: RowBatch | MixedBatch) -> Tensor:
         """Return the loss of a training batch: the mean of `get_losses`, and what is added.
@@ -283,11 +301,15 @@ class RowLossNet(LabelledNet):
         return total / (y_true @ class_weight if is_soft else class_weight[y_true]).sum()
 
     def _get_weighed(self, y_pred: Any, y: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the losses, and what each counts in their mean: its class weight, as in torch."""
+        """Return the losses, and what each counts in their mean."""
         logits, y = get_logits(y_pred), to_tensor(y, device=self.device)
         losses = check_row_losses(self.get_losses(logits, y, rows.to(logits.device)), len(y))
+        return losses, self._count_rows(y).to(losses)
+
+    def _count_rows(self, y: Tensor) -> Tensor:
+        """Return what each row counts in the mean of a criterion: its class weight, as in torch."""
         class_weight = getattr(self.criterion_, "weight", None)
-        return losses, torch.ones_like(losses) if class_weight is None else class_weight[y]
+        return torch.ones(len(y)) if class_weight is None else class_weight[y]
 
     def get_probabilities(self, y_pred: Tensor) -> Tensor:
         """Return the predicted probabilities of the classes.

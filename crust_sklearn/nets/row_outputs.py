@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,11 @@ from skorch.utils import to_tensor
 from ..data import CoresetDataset
 from ..gradients import GradientProxy, get_logits
 from ..label_noise.label_quality import MAX_FEATURES
+from . import processes
 from .divergence import explain_gradients
 from .evaluation import evaluating
 
+IS_FILLED = "is_filled"
 # More numbers than this, a gigabyte, are not kept for the sake of judging labels.
 MAX_INPUTS = 2**28
 
@@ -96,7 +98,8 @@ def compute_row_outputs(
     )
     # The closed form is that of the criterion alone.
     is_plain = not (net.has_own_get_loss or net.has_own_get_losses)
-    columns: dict[str, torch.Tensor] = {}  # of all rows
+    columns = RowColumns(n_rows)
+    processes.share_buffers(net)
     with evaluating(net), torch.no_grad():
         proxy = GradientProxy(
             net.module_, net.criterion_ if is_plain else None, gradient, gradient_layer
@@ -116,21 +119,89 @@ def compute_row_outputs(
             parts["features"] = found.features
             if found.rows is not None:
                 parts["gradients"] = found.rows
-            with_inputs = with_inputs and _fits(batch.x, columns.get("inputs"), n_rows)
+            with_inputs = with_inputs and _fits(batch.x, columns.parts.get("inputs"), n_rows)
             if with_inputs:
                 parts["inputs"] = batch.x.float().flatten(1)
             else:  # of all rows, or of none
-                columns.pop("inputs", None)
-            for name, part in parts.items():
-                if name not in columns:
-                    columns[name] = part.new_empty((n_rows, *part.shape[1:]))
-                columns[name][batch.rows.to(part.device)] = part
-    if not columns["gradients" if "gradients" in columns else "features"].isfinite().all():
+                columns.parts.pop("inputs", None)
+            columns.fill(batch.rows, parts)
+    gathered = columns.gather(net)
+    if not gathered["gradients" if "gradients" in gathered else "features"].isfinite().all():
         raise FloatingPointError(explain_gradients(net.history))
-    if "inputs" in columns and not columns["inputs"].isfinite().all():
-        del columns["inputs"]  # the module has a way with them that is not known here
-    arrays: dict[str, Any] = {name: column.cpu().numpy() for name, column in columns.items()}
+    if "inputs" in gathered and not gathered["inputs"].isfinite().all():
+        del gathered["inputs"]  # the module has a way with them that is not known here
+    arrays: dict[str, Any] = {name: column.cpu().numpy() for name, column in gathered.items()}
     return RowOutputs(metric=proxy.metric, **arrays)
+
+
+class RowColumns:
+    """Columns of numbers for all rows, filled in a batch at a time, by all processes.
+
+    Parameters
+    ----------
+    n_rows : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> from crust_sklearn import NoisyLabelClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> from crust_sklearn.nets.row_outputs import RowColumns
+    >>> columns = RowColumns(3)
+    >>> columns.fill(torch.tensor([2, 0]), {"squares": torch.tensor([4.0, 0.0])})
+    >>> columns.fill(torch.tensor([1]), {"squares": torch.tensor([1.0])})
+    >>> columns.gather(NoisyLabelClassifier(MLP))
+    {'squares': tensor([0., 1., 4.])}
+    """
+
+    def __init__(self, n_rows: int):
+        self.n_rows = n_rows
+        self.is_filled = np.zeros(n_rows, bool)
+        self.parts: dict[str, torch.Tensor] = {}
+
+    def fill(self, rows: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> None:
+        """Fill in rows; one that is filled in already is overwritten.
+
+        Parameters
+        ----------
+        rows : tensor of shape (n,), dtype int64
+            Their places.
+        parts : mapping of str to tensor of shape (n, ...)
+        """
+        self.is_filled[rows.cpu().numpy()] = True
+        for name, part in parts.items():
+            if name not in self.parts:
+                self.parts[name] = part.new_empty((self.n_rows, *part.shape[1:]))
+            self.parts[name][rows.to(part.device)] = part
+
+    def gather(self, net: Any) -> dict[str, torch.Tensor]:
+        """Return the columns with what every process has filled in.
+
+        Parameters
+        ----------
+        net : NoisyLabelClassifier
+            Its accelerator, if it has one, knows the other processes.
+
+        Returns
+        -------
+        columns : dict of str to tensor of shape (n_rows, ...)
+
+        Raises
+        ------
+        RuntimeError
+            If a row was given by no loader.
+        """
+        is_filled = torch.as_tensor(self.is_filled.astype(np.uint8))
+        parts = self.parts | {IS_FILLED: is_filled}
+        found = processes.gather_rows(net, np.flatnonzero(self.is_filled), parts)
+        missing = np.flatnonzero(found.pop(IS_FILLED).numpy() == 0)
+        if len(missing):
+            raise RuntimeError(
+                f"{len(missing)} of {self.n_rows} rows to be judged, the first of them at "
+                f"{missing[0]}, came in no batch of iterator_valid. A loader has to give each row "
+                "of its dataset, here to one of the processes at least."
+            )
+        return found
 
 
 def is_vectors(x: Any) -> bool:
@@ -165,14 +236,15 @@ def compute_row_losses(net: Any) -> np.ndarray:
     losses : ndarray of shape (n_train,), dtype float64
         In the order of ``net.training_.rows``.
     """
-    training = net.training_
-    losses = np.empty(len(training.rows))
+    training, columns = net.training_, RowColumns(len(net.training_.rows))
+    processes.share_buffers(net)
     with evaluating(net), torch.no_grad():
         for at, y, output in _run_over_rows(net, net):
-            numbers = torch.as_tensor(training.rows[at], device=get_logits(output).device)
+            numbers = torch.as_tensor(training.rows[at.cpu().numpy()])
+            numbers = numbers.to(get_logits(output).device)
             found = net.get_judged_losses(output, to_tensor(y, net.device), numbers)
-            losses[at] = found.double().cpu().numpy()
-    return losses
+            columns.fill(at, {"losses": found.cpu().double()})
+    return columns.gather(net)["losses"].numpy()
 
 
 def compute_row_probabilities(net: Any, by: Any = None) -> np.ndarray:
@@ -190,16 +262,16 @@ def compute_row_probabilities(net: Any, by: Any = None) -> np.ndarray:
     probabilities : ndarray of shape (n_train, n_classes), dtype float32
         In the order of ``net.training_.rows``.
     """
-    by = net if by is None else by
-    probabilities = np.empty((len(net.training_.rows), len(net.classes_)), np.float32)
+    by, columns = net if by is None else by, RowColumns(len(net.training_.rows))
+    processes.share_buffers(net)
     with evaluating(by), torch.no_grad():
         for at, _, output in _run_over_rows(net, by):
             found = by.get_probabilities(get_logits(output))
-            probabilities[at] = found.float().cpu().numpy()
-    return probabilities
+            columns.fill(at, {"probabilities": found.cpu().float()})
+    return columns.gather(net)["probabilities"].numpy()
 
 
-def _run_over_rows(net: Any, by: Any) -> Iterator[tuple[np.ndarray, Any, Any]]:
+def _run_over_rows(net: Any, by: Any) -> Iterator[tuple[torch.Tensor, Any, Any]]:
     """Return for each batch of the training rows their positions, labels and outputs."""
     training = net.training_
     rows = CoresetDataset(
@@ -208,4 +280,4 @@ def _run_over_rows(net: Any, by: Any) -> Iterator[tuple[np.ndarray, Any, Any]]:
         collate_fn=net.get_collate_fn("iterator_valid"),
     )
     for batch, y in net.get_iterator(rows, training=False):
-        yield batch.rows.cpu().numpy(), y, by.infer(batch.x, **training.fit_params)
+        yield batch.rows, y, by.infer(batch.x, **training.fit_params)

@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 
 from ..data import RelabelledDataset
 from ..data.inputs import get_parameters
+from . import processes
 from .callback_states import keeps_files
 from .checks import needs_validation
 from .noisy_label_classifier import NoisyLabelClassifier
@@ -80,12 +81,19 @@ class StagesMixin:
 
         Raises
         ------
+        ValueError
+            If several processes train the net.
         KeyboardInterrupt
             If the stage is interrupted within an epoch, or before its first. At the end of one, as
             by `EarlyStopping`, it is over.
         """
         training = self.training_
         assert training is not None and training.codes is not None
+        if (n := processes.count(self)) > 1:
+            raise ValueError(
+                f"{type(self).__name__} trains the network {name!r} before its own, which {n} "
+                "processes do not share. Train it in one process."
+            )
         dataset, given, weights = training.dataset, training.codes, training.weights
         if positions is not None:
             # An array, unlike a list, is not read anew for each batch.

@@ -14,6 +14,7 @@ from torch import nn
 from ..labels import LabelCodec
 from .aside import is_path, written_aside
 from .callback_states import check_states, get_states
+from .evaluation import unwrap
 from .plain import from_plain, to_plain
 from .state import TrainingState
 
@@ -76,24 +77,6 @@ def find_state(checkpoint: Any) -> Path | None:
     return path if path.exists() else None
 
 
-def unwrap(part: Any) -> Any:
-    """Return a module as it was before it was compiled, or given to several processes.
-
-    Parameters
-    ----------
-    part : torch.nn.Module or torch.optim.Optimizer
-
-    Returns
-    -------
-    part : torch.nn.Module or torch.optim.Optimizer
-        Of Accelerate's optimizers, the one inside.
-    """
-    if isinstance(part, nn.parallel.DistributedDataParallel):
-        part = part.module
-    part = getattr(part, "_orig_mod", part)
-    return part if isinstance(part, nn.Module) else getattr(part, "optimizer", part)
-
-
 def get_parts(net: Any) -> tuple[dict[str, nn.Module], dict[str, Any]]:
     """Return modules and criteria by name, and the optimizers.
 
@@ -108,9 +91,13 @@ def get_parts(net: Any) -> tuple[dict[str, nn.Module], dict[str, Any]]:
     """
     found = {name: unwrap(getattr(net, f"{name}_")) for name in net._modules + net._criteria}
     modules = {name: part for name, part in found.items() if isinstance(part, nn.Module)}
-    optimizers = {name: unwrap(getattr(net, f"{name}_")) for name in net._optimizers}
-    # A net that was trimmed for prediction has none.
-    return modules, {name: part for name, part in optimizers.items() if part is not None}
+    optimizers = {name: getattr(net, f"{name}_") for name in net._optimizers}
+    # A net that was trimmed for prediction has none; Accelerate's have another inside.
+    return modules, {
+        name: getattr(part, "optimizer", part)
+        for name, part in optimizers.items()
+        if part is not None
+    }
 
 
 # -- writing ----------------------------------------------------------------------------------

@@ -58,8 +58,7 @@ class StepCountMixin:
         total_steps=168, step_every="batch")``.
         """
         class_sizes = np.unique(check_labels(y), return_counts=True)[1].tolist()
-        options = {"batch_size": self.batch_size}  # type: ignore[attr-defined]
-        options |= self.get_params_for("iterator_train")  # type: ignore[attr-defined]
+        options = loading.get_step_options(self)
         return sum(
             loading.count_batches(options, self.get_most_rows(epoch, class_sizes))
             for epoch in range(self.max_epochs)

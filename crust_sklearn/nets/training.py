@@ -103,6 +103,14 @@ class Training:
         The epochs that a call has left which goes on; None if it does not.
     kept : dict of str to object
         What a method keeps until the call ends; what outlasts it belongs in the net's state.
+    row_states : set of str
+        What the method's state for each row is called, as far as it was asked for.
+    seen : list of tensors of shape (n,), dtype int64
+        The rows of the epoch's batches in this process, where there are several and row states.
+    n_bytes_sent : int
+        What this process has told others of rows, in this call.
+    loaders_before : list of loaders
+        What the accelerator, if there is one, kept before the call.
     """
 
     def __init__(self, sample_weight: Any = None, fit_params: Mapping[str, Any] | None = None):
@@ -124,6 +132,10 @@ class Training:
         self.n_before = 0
         self.n_left: int | None = None
         self.kept: dict[str, Any] = {}
+        self.row_states: set[str] = set()
+        self.seen: list[torch.Tensor] = []
+        self.n_bytes_sent = 0
+        self.loaders_before: list[Any] = []
 
     def count_epochs(self, max_epochs: int) -> int:
         """Return the epochs of the call.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from . import loading
+from .evaluation import unwrap
 from .state import TrainingState
 from .training import Training
 
@@ -125,10 +126,9 @@ class WeightAverageMixin:
         return self.average_weights
 
     def get_modules(self) -> dict[str, nn.Module]:
-        """Return the modules by name, not compiled."""
+        """Return the modules by name, neither compiled nor wrapped."""
         names = self._modules  # type: ignore[attr-defined]
-        modules = {name: getattr(self, f"{name}_") for name in names}
-        return {name: getattr(module, "_orig_mod", module) for name, module in modules.items()}
+        return {name: unwrap(getattr(self, f"{name}_")) for name in names}
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -210,8 +210,7 @@ class WeightAverageMixin:
     def _count_averaged_steps(self) -> int:
         """Return the steps of all epochs before this call, and of it, on all rows."""
         assert self.training_ is not None
-        options = {"batch_size": self.batch_size}  # type: ignore[attr-defined]
-        options |= self.get_params_for("iterator_train")  # type: ignore[attr-defined]
+        options = loading.get_step_options(self)
         n_epochs = self.training_.count_all_epochs(self.max_epochs)  # type: ignore[attr-defined]
         return n_epochs * loading.count_batches(options, len(self.training_.rows))
 

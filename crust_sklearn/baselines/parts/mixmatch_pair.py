@@ -31,6 +31,7 @@ from .mixmatch import (
 class MixMatchPair(AugmentMixin, BatchChoiceMixin, TwoNetworkClassifier):
     """The training steps of `DivideMixClassifier`, whose parameters these are."""
 
+    single_process_reason = "rows are mixed within a whole batch, of which each has a part."
     augment: Callable[[Any], Any] | None
     n_views: int
     warmup_epochs: int

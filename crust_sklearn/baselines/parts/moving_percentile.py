@@ -19,6 +19,9 @@ class MovingPercentileMixin:
     gives its own.
     """
 
+    single_process_reason = (
+        "the percentile of losses moves with every whole batch, of which each has a part."
+    )
     percentile: float
     state_: TrainingState
 

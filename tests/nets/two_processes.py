@@ -1,0 +1,345 @@
+"""What two processes do, run by torchrun from test_processes.py; an error ends all of them."""
+
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from sklearn.datasets import make_blobs
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
+from skorch.dataset import ValidSplit
+from skorch.hf import AccelerateMixin
+from torch import nn
+
+from crust_sklearn import CRUSTClassifier, EpochPlan, NoisyLabelClassifier, make_label_noise
+from crust_sklearn.baselines import (
+    DecouplingClassifier,
+    ELRClassifier,
+    ForwardCorrectionClassifier,
+    SmallLossClassifier,
+)
+from crust_sklearn.data import Mixing
+from crust_sklearn.modules import MLP
+from crust_sklearn.nets.processes import OtherProcessError, exchange, get_rank
+from crust_sklearn.settings import PAPER, REFERENCE
+
+N = 301  # batches of 32 leave 13
+X, Y = make_blobs(N, n_features=6, centers=4, cluster_std=2.0, random_state=0)
+X = X.astype(np.float32)
+NOISY = make_label_noise(np.array(["a", "b", "c", "d"])[Y], "symmetric", 0.3, random_state=0).y
+WEIGHTS = np.linspace(0.5, 1.5, N)
+
+
+class Normalized(nn.Module):
+    def __init__(self, num_classes=4):
+        super().__init__()
+        self.first, self.norm = nn.Linear(6, 16), nn.BatchNorm1d(16)
+        self.last = nn.Linear(16, num_classes)
+
+    def forward(self, x):
+        return self.last(self.norm(self.first(x)).relu())
+
+
+class Dropping(nn.Module):
+    def __init__(self, num_classes=4):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.3), nn.Linear(16, num_classes))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def make(cls, accelerator=None, module=MLP, **params):
+    """Return a net of one process, or, with an accelerator, of two, whose batches are the same."""
+    params = {"max_epochs": 5, "random_state": 0, "verbose": 0, "lr": 0.01} | params
+    if accelerator is None:
+        return cls(module, batch_size=32, **params)
+    shared = type(f"Shared{cls.__name__}", (AccelerateMixin, cls), {})
+    return shared(module, accelerator=accelerator, batch_size=16, **params)
+
+
+def describe(net):
+    """Return what a net has learnt, by name."""
+    found = {f"module.{k}": v.numpy().copy() for k, v in net.module_.state_dict().items()}
+    found |= {f"state.{k}": v for k, v in net.state_.state_dict().items()}
+    names = ("train_loss", "valid_loss", "valid_acc", "train_acc", "coreset_size")
+    found |= {k: np.array(net.history[:, k]) for k in names if k in net.history[-1]}
+    names = ("coreset_indices_", "coreset_weights_", "label_quality_", "suggested_labels_")
+    found |= {k: getattr(net, k) for k in names if hasattr(net, k)}
+    return found | {"predicted": net.predict_proba(X)}
+
+
+def assert_close(found, wanted, rtol=1e-4, atol=1e-4):
+    """Compare two descriptions; the epochs, rows and labels among them have to be the same."""
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        if name == "state.fingerprint" or np.asarray(value).dtype.kind in "iubOUS":
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+        else:
+            np.testing.assert_allclose(found[name], value, rtol, atol, err_msg=name)
+
+
+def assert_alike(net):
+    """Return what a net has learnt; in either process, it is the same to the last bit."""
+    first, second = exchange(net, describe(net))
+    assert_close(first, second, rtol=0, atol=0)
+    return first
+
+
+def compare(accelerator, cls=CRUSTClassifier, sample_weight=None, **params):
+    """Compare nets of two processes, and these with one of one process."""
+    net = make(cls, accelerator, **params).fit(X, NOISY, sample_weight=sample_weight)
+    found = assert_alike(net)
+    if get_rank(net) == 0:
+        one = make(cls, **params).fit(X, NOISY, sample_weight=sample_weight)
+        parts = (  # label quality is a steep function of the features
+            {k: v for k, v in of.items() if "quality" not in k} for of in (found, describe(one))
+        )
+        assert_close(*parts)
+        if hasattr(one, "label_quality_"):
+            np.testing.assert_allclose(net.label_quality_, one.label_quality_, atol=2e-2)
+    return net
+
+
+# -- the same as one process ------------------------------------------------------------------
+
+
+def check_default(accelerator):
+    net = compare(accelerator)
+    assert 0 < len(net.coreset_indices_) < N
+    # To the other process, of the rows of 9 batches of 16, and one of 13: features, inputs in the
+    # first selection, class, confidence, place, and a mark.
+    n_own, width = 9 * 16 + 13, net.module_.fc.in_features
+    sent = net.history[:, "selection_bytes"]
+    assert sent == [0, n_own * (4 * width + 4 * 6 + 21), 0, 0, n_own * (4 * width + 21)]
+
+
+def check_reference(accelerator):
+    compare(accelerator, **REFERENCE | {"warmup_epochs": 2})
+
+
+def check_paper(accelerator):
+    """Which of two rows about as good is chosen, a rounding error may decide."""
+    params = PAPER | {"max_epochs": 4, "warmup_epochs": 2}
+    net = make(CRUSTClassifier, accelerator, **params).fit(X, NOISY)
+    assert_alike(net)
+    one = make(CRUSTClassifier, **params).fit(X, NOISY)
+    assert net.history[:2, "coreset_size"] == [N, N]
+    first, wanted = (of.coreset_history_.get_indices(0) for of in (net, one))
+    assert len(np.intersect1d(first, wanted)) > 0.95 * len(wanted)
+
+
+def check_random_strategy(accelerator):
+    compare(accelerator, selector="uniform", coreset_size=0.5, gradient="logits")
+
+
+def check_weights_and_criterion(accelerator):
+    """The mean of a batch goes by all of its class weights, not by those of each part."""
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    compare(accelerator, sample_weight=WEIGHTS, criterion__weight=weight, mixup="class")
+    compare(accelerator, NoisyLabelClassifier, criterion__reduction="sum", lr=1e-4)
+
+
+def check_average(accelerator):
+    compare(accelerator, average_weights=True)
+
+
+def check_state_of_rows(accelerator):
+    net = compare(accelerator, ELRClassifier)
+    assert (np.asarray(net.state_.entries["targets"]).sum(axis=1) > 0).all()
+    compare(accelerator, SmallLossClassifier, noise_rate=0.3, warmup_epochs=2)
+
+
+def check_early_stopping(accelerator):
+    params = {
+        "train_split": ValidSplit(0.2, stratified=True, random_state=0),
+        "max_epochs": 40,
+        "optimizer": torch.optim.SGD,
+        "lr": 0.1,
+    }
+
+    def make_callbacks():
+        train_acc = EpochScoring("accuracy", on_train=True, name="train_acc", lower_is_better=False)
+        schedule = LRScheduler("ReduceLROnPlateau", patience=0)
+        return [train_acc, schedule, EarlyStopping(patience=2, monitor="valid_acc", sink=str)]
+
+    net = make(CRUSTClassifier, accelerator, callbacks=make_callbacks(), **params).fit(X, NOISY)
+    one = make(CRUSTClassifier, callbacks=make_callbacks(), **params).fit(X, NOISY)
+    assert len(net.history) == len(one.history) < 40
+    for name in ("train_loss", "valid_loss", "valid_acc", "train_acc", "event_lr"):
+        np.testing.assert_allclose(net.history[:, name], one.history[:, name], rtol=1e-4)
+
+
+def check_partial_fit(accelerator):
+    whole = make(CRUSTClassifier, accelerator).fit(X, NOISY)
+    parts = make(CRUSTClassifier, accelerator, max_epochs=2).partial_fit(X, NOISY)
+    parts.set_params(max_epochs=3).partial_fit(X, NOISY)
+    wanted, found = describe(whole), describe(parts)
+    assert_close(found, wanted, rtol=0, atol=0)
+    assert_alike(parts)
+
+
+# -- the same in both processes ---------------------------------------------------------------
+
+
+def check_batch_norm(accelerator):
+    net = make(CRUSTClassifier, accelerator, Normalized).fit(X, NOISY)
+    assert_alike(net)
+    one = make(CRUSTClassifier, module=Normalized).fit(X, NOISY)
+    both = np.intersect1d(net.coreset_indices_, one.coreset_indices_)
+    assert len(both) > 0.9 * max(len(net.coreset_indices_), len(one.coreset_indices_))
+
+
+def check_draws(accelerator):
+    nets = [make(CRUSTClassifier, accelerator, Dropping).fit(X, NOISY) for _ in range(2)]
+    assert_close(*map(describe, nets), rtol=0, atol=0)
+    assert len(set(exchange(nets[0], nets[0].get_own_seed("module", 3)))) == 2
+
+
+class Counting(NoisyLabelClassifier):
+    def get_losses(self, y_pred, y_true, rows):
+        self.get_row_state("n_seen", 1)[rows] += 1
+        return super().get_losses(y_pred, y_true, rows)
+
+
+def check_each_row_once(accelerator):
+    """Of one order, also where each process would draw another one by itself."""
+    torch.manual_seed(accelerator.process_index)
+    net = make(Counting, accelerator, random_state=None).fit(X, NOISY)
+    assert_alike(net)
+    assert (net.state_.entries["n_seen"] == 5).all()
+
+
+def check_choice_in_batches(accelerator):
+    net = make(DecouplingClassifier, accelerator, warmup_epochs=1).fit(X, NOISY)
+    assert_alike(net)
+    net = make(DecouplingClassifier, accelerator, warmup_epochs=9).fit(X, NOISY)
+    np.testing.assert_array_equal(net.coreset_indices_, np.arange(N))  # those of both
+
+
+def check_loaders(accelerator):
+    before = len(accelerator._dataloaders)
+    net = make(CRUSTClassifier, accelerator, reselect_every=1, max_epochs=8).fit(X, NOISY)
+    assert len(net.coreset_history_) == 7
+    for _ in range(3):
+        net.predict(X)
+    assert len(accelerator._dataloaders) <= before + 1
+
+
+def check_files(accelerator):
+    """Checkpoints, prints and pickles are the main process's; all go on with the best weights."""
+    rank = accelerator.process_index
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder, f"of_{rank}")
+        printed = []
+        checkpoint = Checkpoint(
+            monitor="train_loss_best", dirname=str(own), f_pickle="net.pkl", sink=printed.append
+        )
+        checkpoint.f_pickle = None if rank == 0 else "net.pkl"
+        net = make(CRUSTClassifier, accelerator, callbacks=[checkpoint]).fit(X, NOISY)
+        files = {path.name for path in own.iterdir()}
+        wanted = {"params.pt", "optimizer.pt", "criterion.pt", "history.json"}
+        assert files == (wanted if rank == 0 else set()), files
+        assert bool(printed) == (rank == 0)
+        assert_alike(net)
+        names = [name for name, _ in net.callbacks_]
+        assert ("print_log" in names) == (rank == 0)
+
+
+# -- what one of them does, and what both refuse ----------------------------------------------
+
+
+class InterruptOfOne(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        if get_rank(net) == 1 and len(net.history) == 2:
+            raise KeyboardInterrupt
+
+
+def check_interrupt(accelerator):
+    net = make(CRUSTClassifier, accelerator, callbacks=[InterruptOfOne()]).fit(X, NOISY)
+    assert len(net.history) == 2
+    assert_alike(net)
+
+
+def assert_refused(sentence, fit, kind=ValueError):
+    try:
+        fit()
+    except kind as error:
+        assert sentence in str(error), error
+    else:
+        raise AssertionError(f"not refused: {sentence}")
+
+
+class MixedState(NoisyLabelClassifier):
+    def plan_epoch(self, epoch):
+        return EpochPlan(np.arange(N), mixing=Mixing((1.0, 1.0)))
+
+    def get_losses(self, y_pred, y_true, rows):
+        self.get_row_state("seen", 1)[rows] = 1.0
+        return super().get_losses(y_pred, y_true, rows)
+
+
+class FailingPlan(NoisyLabelClassifier):
+    def plan_epoch(self, epoch):
+        if epoch == 1 and get_rank(self) == 1:
+            raise ZeroDivisionError("by process 1")
+        return super().plan_epoch(epoch)
+
+
+def check_refused(accelerator):
+    is_main = accelerator.is_main_process
+
+    def fit(X=X, y=NOISY, cls=CRUSTClassifier, accelerator=accelerator, **params):
+        return make(cls, accelerator, **params).fit(X, y)
+
+    # What only one of them has to refuse ends both.
+    bad = X.copy()
+    bad[0, 0] = X[0, 0] if is_main else np.nan
+    kind = OtherProcessError if is_main else ValueError
+    assert_refused("NaN", lambda: fit(bad), kind)
+    kind = OtherProcessError if is_main else ZeroDivisionError
+    assert_refused("by process 1", lambda: fit(cls=FailingPlan), kind)
+    assert_refused("Process 1 was given other rows", lambda: fit(X if is_main else X + 1))
+    assert_refused("each row", lambda: fit(cls=MixedState))
+    few = {"coreset_size": 1, "selector": "uniform", "gradient": "logits", "group_by": None}
+    assert_refused("too few for an epoch of 2", lambda: fit(**few))
+    views = {"dropped": "consistency", "augment": lambda x: x}
+    assert_refused("dropped='consistency'", lambda: fit(**views))
+    assert_refused("trains the network 'first'", lambda: fit(cls=ForwardCorrectionClassifier))
+    sampler = torch.utils.data.SequentialSampler(X)
+    params = {"iterator_train__sampler": sampler, "iterator_train__shuffle": False}
+    assert_refused("iterator_train__sampler", lambda: fit(cls=NoisyLabelClassifier, **params))
+    split = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=True))
+    assert_refused("divide batch_size by 2", lambda: fit(accelerator=split))
+
+
+class Lost(Callback):
+    def on_batch_end(self, net, training=False, **kwargs):
+        if get_rank(net) == 1 and training and len(net.history) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def lose_a_process(accelerator):
+    make(CRUSTClassifier, accelerator, callbacks=[Lost()], max_epochs=1000).fit(X, NOISY)
+
+
+def main(kind):
+    warnings.simplefilter("error")
+    accelerator = Accelerator(cpu=True)
+    if kind == "lost":
+        lose_a_process(accelerator)
+    for name, check in list(globals().items()):
+        if name.startswith("check_") and kind in ("all", name):
+            accelerator.print(name, flush=True)
+            check(accelerator)
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
