@@ -231,7 +231,7 @@ class ProcessesMixin:
 
     def _share_row_states(self) -> None:
         training, plan = self.training_, vars(self).get("state_") and self.state_.plan
-        if training is None or not training.row_states:
+        if training is None or not training.seen:
             return
         if plan is not None and plan.mixing is not None:
             raise ValueError(
