@@ -23,12 +23,14 @@ def slice_rows(n_rows: int, n_features: int) -> Iterator[slice]:
 
 def sample_rows(X: Any) -> np.ndarray:
     """Return rows of X, evenly spread: all of them, where they are no more than `SAMPLE`."""
-    return X[:: -(-len(X) // SAMPLE)]
+    return X[:: max(1, -(-len(X) // SAMPLE))]
 
 
 def get_largest(X: Any) -> float:
     """Return the largest absolute value of X, a block of rows at a time."""
-    return max(float(np.abs(X[rows]).max(initial=0.0)) for rows in slice_rows(*X.shape))
+    return max(
+        (float(np.abs(X[rows]).max(initial=0.0)) for rows in slice_rows(*X.shape)), default=0.0
+    )
 
 
 class Rows:

