@@ -84,7 +84,7 @@ class Calibration:
         joint *= of_given
         if top.is_whole:
             return joint, unit
-        odds = np.exp(self.biases)
+        odds = self.odds
         left = transitions.rmatmul(odds)[codes] - (odds[top.classes] * of_given).sum(axis=1)
         return joint, unit * np.maximum(left, 0.0)
 

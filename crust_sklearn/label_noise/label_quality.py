@@ -164,9 +164,11 @@ class LabelQuality:
             judged = found[counts], self.codes[counts], self.weights[counts]
             if get_sure_noise(*judged) >= MIN_NOISE:
                 min_ratios = get_min_ratios(*judged)
-                # Once more, without what the first fit does not find plausible.
+                # Once more, without what the first fit does not find plausible; of classes of one row
+                # each, there is nothing else.
                 weights = weights * is_enough(found, self.codes, min_ratios)
-                found = predict_labels(features, self.codes, self.n_classes, weights)
+                if weights.any():
+                    found = predict_labels(features, self.codes, self.n_classes, weights)
         else:
             found = self.top.mean_with(found, self.n_updates + 1, self.codes)
         updated = replace(
