@@ -5,6 +5,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 from sklearn.datasets import make_blobs
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LoadInitState,
+    LRScheduler,
+)
 from skorch.dataset import ValidSplit
 from skorch.hf import AccelerateMixin
 from torch import nn
@@ -26,7 +34,7 @@ from crust_sklearn.baselines import (
 )
 from crust_sklearn.data import Mixing
 from crust_sklearn.modules import MLP
-from crust_sklearn.nets.processes import OtherProcessError, exchange, get_rank
+from crust_sklearn.nets.processes import OtherProcessError, exchange, get_rank, share
 from crust_sklearn.settings import PAPER, REFERENCE
 
 N = 301  # batches of 32 leave 13
@@ -244,12 +252,34 @@ def check_files(accelerator):
         checkpoint.f_pickle = None if rank == 0 else "net.pkl"
         net = make(CRUSTClassifier, accelerator, callbacks=[checkpoint]).fit(X, NOISY)
         files = {path.name for path in own.iterdir()}
-        wanted = {"params.pt", "optimizer.pt", "criterion.pt", "history.json"}
+        wanted = {"params.pt", "optimizer.pt", "criterion.pt", "history.json"} | {
+            "history.state.pt"
+        }
         assert files == (wanted if rank == 0 else set()), files
         assert bool(printed) == (rank == 0)
         assert_alike(net)
         names = [name for name, _ in net.callbacks_]
         assert ("print_log" in names) == (rank == 0)
+
+
+class KillAll(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 4:
+            raise ZeroDivisionError("killed")
+
+
+def check_resuming(accelerator):
+    """A training that was killed goes on in all processes from what the main one has saved."""
+    whole = make(CRUSTClassifier, accelerator).fit(X, NOISY)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(monitor=None, dirname=share(whole, folder))
+        killed = make(CRUSTClassifier, accelerator, callbacks=[checkpoint, KillAll()])
+        with suppress(ZeroDivisionError):
+            killed.fit(X, NOISY)
+        assert len(killed.history) == 4
+        callbacks = [checkpoint, LoadInitState(checkpoint)]
+        net = make(CRUSTClassifier, accelerator, callbacks=callbacks).fit(X, NOISY)
+        assert_close(assert_alike(net), describe(whole), rtol=0, atol=0)
 
 
 # -- what one of them does, and what both refuse ----------------------------------------------
