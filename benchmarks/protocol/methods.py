@@ -150,10 +150,13 @@ OPTIONS = (
     crust("pseudo-label", RELABEL),
     crust("both", AVERAGE | RELABEL),
 )
+# How long to wait until labels are judged.
+WARM_UPS = tuple(crust(f"warm-up of {n} epochs", {"warmup_epochs": n}) for n in (8, 11, 14, 17))
 ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
 
 METHODS = {
-    method.name: method for method in (*PUBLISHED, *BY_DEFAULT, *AS_PAPER, *OPTIONS, *ABLATION)
+    method.name: method
+    for method in (*PUBLISHED, *BY_DEFAULT, *AS_PAPER, *OPTIONS, *WARM_UPS, *ABLATION)
 }
 CRUST = ("plain", "default", "paper", "reference")
 GROUPS = {
@@ -161,6 +164,7 @@ GROUPS = {
     "others": (*CRUST, *NAMED, "oracle"),
     "as in the papers": tuple(method.name for method in AS_PAPER),
     "options": ("plain", "default", *(method.name for method in OPTIONS), "oracle"),
+    "warm-ups": ("plain", "default", *(method.name for method in WARM_UPS), "oracle"),
     "ablation": ("default", *CHANGES),
     "constants": ("default", *CONSTANTS),
 }
