@@ -25,6 +25,7 @@ from _markdown import print_table
 from sklearn.datasets import load_digits
 from skorch.callbacks import Callback
 from skorch.hf import AccelerateMixin
+from skorch.utils import noop
 
 from crust_sklearn import CRUSTClassifier, make_label_noise
 from crust_sklearn.baselines import ELRClassifier, SmallLossClassifier
@@ -75,7 +76,7 @@ def fit(X, y, n_epochs, *, module, accelerator=None, cls=CRUSTClassifier, images
     if accelerator is None:
         return cls(module, batch_size=BATCH, **params).fit(X, y)
     shared = type("Shared", (AccelerateMixin, cls), {})
-    params["callbacks__print_log"] = None  # accelerate's print knows no `verbose`
+    params["callbacks__print_log__sink"] = noop  # accelerate's print knows no `verbose`
     size = BATCH // accelerator.num_processes
     return shared(module, accelerator=accelerator, batch_size=size, **params).fit(X, y)
 
