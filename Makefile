@@ -83,6 +83,7 @@ bench: $(STAMP) $(STAMP2) ## the short form of the benchmarks
 	@$(BIN)/python benchmarks/label_quality.py --short
 	@$(VENV2)/bin/python benchmarks/peers.py --short
 	@$(BIN)/python benchmarks/growth.py --short
+	@$(BIN)/python benchmarks/many_classes.py --short
 
 tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 	@mkdir -p docs/user_guide/tables

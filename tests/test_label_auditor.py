@@ -1,5 +1,7 @@
 """LabelAuditor: what is found by features alone, of labels of any kind, in any container."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crust_sklearn import LabelAuditor, find_label_issues, make_label_noise
-from crust_sklearn.label_noise import LabelQuality
+from crust_sklearn import LabelAuditor, find_label_issues, label_auditor, make_label_noise
+from crust_sklearn.label_noise import LabelQuality, held_out, label_quality
 
 N = 300
 X, TRUE = make_blobs(N, n_features=5, centers=3, random_state=3)
@@ -111,7 +113,7 @@ def test_a_frame_names_features_and_rows():
     assert len(np.intersect1d(issues.index, index[WRONG])) > 0.9 * len(WRONG)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_a_memory_map_is_not_copied(tmp_path, monkeypatch, dtype):
     np.save(tmp_path / "X.npy", X.astype(dtype))
     rows = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -124,6 +126,44 @@ def test_a_memory_map_is_not_copied(tmp_path, monkeypatch, dtype):
     monkeypatch.setattr(LabelQuality, "update", keep)
     LabelAuditor().fit(rows, CODES)
     assert [np.shares_memory(rows, features) for features in seen] == [True]
+
+
+@pytest.mark.parametrize("n_features", [200, 600])  # 600: projected
+def test_a_memory_map_in_half_precision_gives_what_its_numbers_give(tmp_path, n_features):
+    rng = np.random.default_rng(0)
+    true = np.arange(1000) % 5
+    rows = rng.standard_normal((1000, n_features)) + 4 * np.eye(5, n_features)[true]
+    codes = np.where(rng.random(1000) < 0.1, (true + 1) % 5, true)
+    np.save(tmp_path / "X.npy", rows.astype(np.float16))
+    found = LabelAuditor().fit(np.load(tmp_path / "X.npy", mmap_mode="r"), codes)
+    plain = LabelAuditor().fit(rows.astype(np.float16).astype(np.float32), codes)
+    np.testing.assert_allclose(found.label_quality_, plain.label_quality_, atol=2e-3)
+    assert np.mean(found.suggested_labels_ == true) > 0.95
+
+
+def test_a_memory_map_is_read_part_by_part(tmp_path, monkeypatch):
+    for module in (held_out, label_quality, label_auditor):
+        monkeypatch.setattr(module, "PART_SIZE", 2**14)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "X.npy", rng.standard_normal((20_000, 250), np.float32).astype(np.float16))
+    rows = np.load(tmp_path / "X.npy", mmap_mode="r")
+    monkeypatch.setattr(held_out, "MAX_TRIED", 100)
+    tracemalloc.start()
+    try:
+        LabelAuditor().fit(rows, np.arange(20_000) % 2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # In float32, they take 20 MB.
+    assert peak < 8e6
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_refused_in_half_precision_too(value):
+    rows = X.astype(np.float16)
+    rows[-1, 2] = value
+    with pytest.raises(ValueError, match="Input X contains"):
+        LabelAuditor().fit(rows, CODES)
 
 
 # -- in a pipeline ----------------------------------------------------------------------------

@@ -164,8 +164,8 @@ class LabelQuality:
             judged = found[counts], self.codes[counts], self.weights[counts]
             if get_sure_noise(*judged) >= MIN_NOISE:
                 min_ratios = get_min_ratios(*judged)
-                # Once more, without what the first fit does not find plausible; of classes of one row
-                # each, there is nothing else.
+                # Once more, without what the first fit does not find plausible: which of classes of
+                # one row each is nothing.
                 weights = weights * is_enough(found, self.codes, min_ratios)
                 if weights.any():
                     found = predict_labels(features, self.codes, self.n_classes, weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..data import read_labels
@@ -30,7 +31,8 @@ def loss_gradients(net: Any, X: Any, y: Any = None) -> np.ndarray:
     gradients : ndarray of shape (n_samples, n_gradient), dtype float32
         As the parameter `gradient` says. "last-layer": the whole matrix of each row, n_classes
         times n_features entries. "leave-one-out": predicted from these rows alone, without what
-        earlier selections have found.
+        earlier selections have found; of more than 32 classes, those that a row is least predicted
+        as are zero.
 
     Raises
     ------
@@ -71,7 +73,9 @@ def loss_gradients(net: Any, X: Any, y: Any = None) -> np.ndarray:
     )
     if is_left_out:
         codes = np.asarray(read_labels(dataset)).astype(np.int64)
-        return LabelQuality.start(codes, len(net.classes_)).update(outputs.features).residuals
+        quality = LabelQuality.start(codes, len(net.classes_)).update(outputs.features)
+        residuals = quality.residuals
+        return residuals.toarray() if sparse.issparse(residuals) else residuals
     assert outputs.gradients is not None
     if outputs.metric is None:
         return outputs.gradients

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import sparse
 from skorch.dataset import Dataset
 from torch.utils.data import Subset, default_collate
 
@@ -15,7 +16,13 @@ from crust_sklearn import CoresetSelector
 from crust_sklearn.gradients import OuterProductDistance
 from crust_sklearn.label_noise import LabelQuality
 from crust_sklearn.nets.row_outputs import RowOutputs
-from crust_sklearn.nets.selection import has_smallest_norm, make_mixing, report, select_rows
+from crust_sklearn.nets.selection import (
+    has_smallest_norm,
+    keep_rows,
+    make_mixing,
+    report,
+    select_rows,
+)
 from crust_sklearn.nets.training import Training
 
 N, C = 40, 3
@@ -56,6 +63,46 @@ def test_auto_size_and_smallest_residuals_choose_the_trusted_rows_themselves(
     quality = replace(QUALITY, is_trusted=is_trusted)
     selection = select(group_by=group_by, quality=quality, weights=weights)
     assert selection.positions.tolist() == np.flatnonzero(counts).tolist()
+
+
+@every_group_by
+@pytest.mark.parametrize("has_weights", [True, False])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+def test_rows_that_are_kept_are_what_a_selection_in_each_group_chooses(
+    group_by, has_weights, convert
+):
+    groups = None if group_by is None else GROUPS[group_by]
+    weights = np.where(np.arange(N) % 3, 1.0, 0.0) * (RNG.rand(N) + 0.5 if has_weights else 1.0)
+    selector, expected = (CoresetSelector("smallest-norm", coreset_size=1.0) for _ in range(2))
+    keep_rows(selector, convert(GRADIENTS), groups, weights)
+    expected.fit_groups(GRADIENTS, groups, weights)
+    assert vars(selector).keys() == vars(expected).keys()
+    for name in ("sample_indices_", "sample_weight_", "assignment_"):
+        np.testing.assert_array_equal(getattr(selector, name), getattr(expected, name))
+    components = selector.components_
+    components = components if convert is np.asarray else components.toarray()
+    np.testing.assert_array_equal(components, expected.components_)
+    assert (selector.objective_, selector.n_features_in_) == (expected.objective_, 5)
+
+
+@pytest.mark.parametrize("strategy", ["smallest-norm", "facility-location", "uniform"])
+def test_rows_of_many_classes_are_chosen_by_sparse_residuals(strategy):
+    codes = np.arange(120) % 60
+    features = np.random.default_rng(0).standard_normal((120, 8)) + 3 * np.eye(60, 8)[codes]
+    quality = LabelQuality.start(codes, 60).update(features)
+    assert sparse.issparse(quality.residuals)
+    found = select_rows(
+        CoresetSelector(strategy, coreset_size=0.5, random_state=0),
+        RowOutputs(codes, features),
+        codes,
+        None,
+        quality,
+        group_by="label",
+        coreset_weight="uniform",
+        has_auto_size=False,
+    )
+    # One of the two of each class.
+    assert np.bincount(codes[found.positions], minlength=60).tolist() == [1] * 60
 
 
 @every_group_by
