@@ -51,6 +51,7 @@ METHODS = {
 } | {name: (getattr(baselines, name), NEEDED.get(name, {})) for name in baselines.__all__}
 # What a child is at; of which it notes the number in the memory that it shares with its parent.
 PHASES = ("not begun", "between", "batch", "selection", "checkpoint", "stage", "over")
+FAILED = "none: an error"
 AIMS = ("any", "checkpoint", "selection")
 
 
@@ -59,6 +60,9 @@ class Notes:
 
     def __init__(self):
         self.memory = mmap.mmap(-1, 2)
+
+    def __deepcopy__(self, memo):
+        return self  # in the copies of callbacks that stages have
 
     def set(self, phase, epoch=None):
         """Note a phase, and return the one before."""
@@ -85,19 +89,23 @@ class Notes:
 
 
 class Noting(Callback):
-    """Notes batches."""
+    """Notes epochs and batches, but of stages."""
 
     def __init__(self, notes):
         self.notes = notes
 
+    def note(self, *what):
+        if self.notes.get()[0] != "stage":
+            self.notes.set(*what)
+
     def on_epoch_begin(self, net, **kwargs):
-        self.notes.set("between", len(net.history))
+        self.note("between", len(net.history))
 
     def on_batch_begin(self, net, **kwargs):
-        self.notes.set("batch")
+        self.note("batch")
 
     def on_epoch_end(self, net, **kwargs):
-        self.notes.set("between")
+        self.note("between")
 
 
 def train(method, folder, notes):
@@ -180,7 +188,7 @@ def finish(method, folder, notes):
         wait(notes, lambda phase, _: phase == "over")
         seconds = time.perf_counter() - begin
         os.waitpid(child, 0)
-        return result.read_text() if result.exists() else "none: an error", seconds
+        return result.read_text() if result.exists() else FAILED, seconds
 
 
 def wait(notes, condition):
@@ -212,6 +220,8 @@ def try_method(method, n_kills, seed):
     rng, notes, places, n_same = random.Random(seed), Notes(), [], 0
     with TemporaryDirectory() as folder:
         whole, seconds = finish(method, folder, notes)
+    if whole == FAILED:
+        sys.exit(f"{method} cannot be trained: see above.")
     for i in range(n_kills):
         with TemporaryDirectory() as folder:
             phase, epoch = kill(method, folder, notes, AIMS[i % len(AIMS)], seconds, rng)
