@@ -116,16 +116,14 @@ def train(method, folder, notes):
     checkpoint = Checkpoint(monitor=None, dirname=str(folder))
     callbacks = [checkpoint, LoadInitState(checkpoint), Noting(notes)]
     net = cls(MLP, callbacks=callbacks, **COMMON | params)
-    # Beside the parameters, where skorch sees none.
+    # Of the class, in this process alone: an attribute of the net would be one of its parameters.
     noted = {"plan_epoch": "selection", "save_params": "checkpoint", "_write_due": "checkpoint"}
     noted["prepare_training"] = "stage"
     for name, phase in noted.items():
-        object.__setattr__(net, name, notes.wrap(getattr(net, name), phase))
+        setattr(cls, name, notes.wrap(getattr(cls, name), phase))
     notes.set("between")
     net.fit((X / 16).astype(np.float32), noisy)
     notes.set("over")
-    for name in noted:
-        del net.__dict__[name]
     return net
 
 
