@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from sklearn.utils import gen_batches
+
+# The numbers that are worked on at once.
+PART_SIZE = 2**20
 
 
 class LabelJudgement(Protocol):
@@ -84,7 +88,10 @@ class RowJudgement(NamedTuple):
         rows = np.arange(len(codes))
         own = proba[rows, codes] if scores is None else scores
         own = np.clip(np.asarray(own, np.float64), 0.0, 1.0)
-        others = np.array(proba, np.float64)
-        others[rows, codes] = -np.inf
-        suggested = np.where(own < 0.5, others.argmax(axis=1), codes)
+        suggested = codes.copy()
+        for part in gen_batches(len(codes), max(1, PART_SIZE // proba.shape[1])):
+            wrong = rows[part][own[part] < 0.5]
+            others = np.array(proba[wrong], np.float64)
+            others[np.arange(len(wrong)), codes[wrong]] = -np.inf
+            suggested[wrong] = others.argmax(axis=1)
         return cls(own, suggested, float(1.0 - np.average(own, weights=sample_weight)))

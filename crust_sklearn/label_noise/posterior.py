@@ -64,6 +64,14 @@ def get_label_posterior(
     -------
     posterior : LabelPosterior
 
+    Notes
+    -----
+    The model is fitted to 4 096 rows, evenly spread, of more than 256 classes to as few as 2 048,
+    or, if that is more, to ten for each class, as far as the predictions that these keep are not
+    more than a million. Labels that are not seen at a predicted class count half a row each, of
+    more than 32 classes 16 rows together. Classes that a row does not keep count in the sums of
+    the model, and are not suggested.
+
     References
     ----------
     .. [1] Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: a

@@ -33,11 +33,11 @@ class TopPredictions:
     --------
     >>> import numpy as np
     >>> from crust_sklearn.label_noise import TopPredictions
-    >>> predictions = np.array([[0.1, 0.2, 0.1, 0.6], [0.5, 0.2, 0.2, 0.1]])
+    >>> predictions = np.array([[0.1, 0.2, 0.1, 0.6], [0.5, 0.1, 0.3, 0.1]])
     >>> top = TopPredictions.keep(predictions, np.array([2, 0]), 2)
-    >>> top.classes, top.best, top.rest
+    >>> top.classes, top.best, top.rest.round(2)
     (array([[2, 3],
-           [0, 2]], dtype=int32), array([3, 0]), array([0.15, 0.15]))
+           [0, 2]], dtype=int32), array([3, 0]), array([0.15, 0.1 ]))
     """
 
     values: np.ndarray
