@@ -102,12 +102,18 @@ class Shards:
         """Return a copy of rows, by a slice or by their numbers."""
         numbers = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
         found = np.empty((len(numbers), self.shape[1]), self.dtype)
-        shard_of = np.searchsorted(self.ends, numbers, side="right")
+        # In the order of the files, a block at a time: little of them is in memory at once.
+        order = np.argsort(numbers, kind="stable")
+        for part in slice_rows(*found.shape):
+            self._read(numbers, order[part], found)
+        return found
+
+    def _read(self, numbers: np.ndarray, places: np.ndarray, found: np.ndarray) -> None:
+        shard_of = np.searchsorted(self.ends, numbers[places], side="right")
         for which in np.unique(shard_of):
-            shard, at = self.shards[which], np.flatnonzero(shard_of == which)
+            shard, at = self.shards[which], places[shard_of == which]
             first = self.ends[which] - shard.shape[0]
             found[at] = shard.open()[numbers[at] - first]
-        return found
 
 
 def find_shards(X: Any) -> Shards | None:
