@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, assert_all_finite, gen_batches
+from sklearn.utils import Tags, assert_all_finite, check_consistent_length, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from ._doc_link import DocLinkMixin
-from ._validation import check_rows, check_sample_weight
+from ._shards import Shards, find_shards
+from ._validation import check_many_rows, check_rows, check_sample_weight
 from .label_noise import LabelQuality, TrainingSummary, summarize
 from .label_noise.held_out import PART_SIZE
 from .labels import LabelCodec, check_labels, check_several_classes
@@ -93,10 +94,11 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or list of paths
             Dense and finite, of at least two rows. Floating-point numbers are taken as they are; a
             memory map, as of ``np.load(path, mmap_mode="r")``, is read part by part, some ten
-            times, and never copied.
+            times, and never copied; so are the rows of ``.npy`` files, given as a list of their
+            paths or maps, one after the other.
         y : array-like of shape (n_samples,)
             Class labels of any kind, of at least two classes.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -120,11 +122,9 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
                 "X is sparse, and LabelAuditor needs dense rows: reduce it first, as by "
                 "TruncatedSVD(100) in a Pipeline, or give X.toarray() if it is small."
             )
-        # In parts, as scikit-learn takes as much memory for half precision as for a mask of X.
-        dtypes = np.float64, np.float32, np.float16
-        X, y = check_rows(self, X, y, ensure_min_samples=2, dtype=dtypes, ensure_all_finite=False)
-        for part in gen_batches(len(X), max(1, PART_SIZE // X.shape[1])):
-            assert_all_finite(X[part], estimator_name=type(self).__name__, input_name="X")
+        X = self._check_files(X, y) if isinstance(X, list | tuple) else X
+        if not isinstance(X, Shards):
+            X, y = self._check_array(X, y)
         y = check_labels(y)
         weights = check_sample_weight(sample_weight, len(X))
         check_several_classes(np.unique(y if weights is None else y[weights > 0]))
@@ -137,6 +137,22 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
         self.suggested_labels_ = codec.decode(quality.suggested)
         self.noise_rate_ = quality.noise_rate
         return self
+
+    def _check_files(self, X: Any, y: Any) -> Any:
+        """Return the rows of files, checked; X as it is, where it is no list of files."""
+        if find_shards(X) is None:
+            return X
+        shards = check_many_rows(self, X)
+        check_consistent_length(shards, y)
+        return shards
+
+    def _check_array(self, X: Any, y: Any) -> tuple[Any, Any]:
+        # In parts, as scikit-learn takes as much memory for half precision as for a mask of X.
+        dtypes = np.float64, np.float32, np.float16
+        X, y = check_rows(self, X, y, ensure_min_samples=2, dtype=dtypes, ensure_all_finite=False)
+        for part in gen_batches(len(X), max(1, PART_SIZE // X.shape[1])):
+            assert_all_finite(X[part], estimator_name=type(self).__name__, input_name="X")
+        return X, y
 
     def get_summary(self) -> TrainingSummary:
         """Return what was found: the share of wrong labels, which are taken for which.

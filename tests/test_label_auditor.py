@@ -158,6 +158,19 @@ def test_a_memory_map_is_read_part_by_part(tmp_path, monkeypatch):
     assert peak < 8e6
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_rows_of_several_files_are_judged_as_one_array(tmp_path, dtype):
+    rows, paths = (10 * X).astype(dtype), [tmp_path / f"{i}.npy" for i in range(3)]
+    for path, part in zip(paths, np.split(rows, [7, 200]), strict=True):
+        np.save(path, part)
+    found, plain = LabelAuditor().fit(paths, CODES), LabelAuditor().fit(rows, CODES)
+    for name in FITTED:
+        np.testing.assert_allclose(getattr(found, name), getattr(plain, name), atol=1e-5)
+    assert found.n_features_in_ == X.shape[1]
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        LabelAuditor().fit(paths[1:], CODES)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_refused_in_half_precision_too(value):
     rows = X.astype(np.float16)

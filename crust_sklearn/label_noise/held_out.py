@@ -152,7 +152,8 @@ class _CenteredRows:
             highest = np.maximum(highest, float(H[part].max()))
             lowest = np.minimum(lowest, float(H[part].min()))
         scale = float(max(highest, -lowest)) or 1.0
-        rows = cls(H, H[int(w.argmax())] + zero, scale, zero)
+        heaviest = int(w.argmax())
+        rows = cls(H, H[heaviest : heaviest + 1][0] + zero, scale, zero)
         mean = np.zeros(H.shape[1])
         for part in parts:
             mean += _to_numpy(_put(w[part], H) @ rows[part])
