@@ -26,12 +26,17 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
     What :class:`CRUSTClassifier` does with the layers of a network at every selection is done once,
     with X: every row is predicted by a ridge regression of the labels that is fitted to all other
     rows, in closed form [1]_ [2]_; once to all labels, and once more without those that were not
-    plausible [3]_. There is no network, no random number and nothing to set.
+    plausible [3]_. There is no network, no random number and no constant to set.
     :func:`find_label_issues` lists the labels that are probably wrong.
 
     The better a linear model of X tells the classes apart, the better the audit: give it the
     embeddings of a pretrained network, or features that are scaled, and where lines do not
     do, a map such as :class:`~sklearn.kernel_approximation.Nystroem` before it in a Pipeline.
+
+    Parameters
+    ----------
+    verbose : int, default=0
+        Whether to show a bar of the rows for each of the two fits, on the error stream.
 
     Attributes
     ----------
@@ -89,6 +94,9 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
     120            0                2
     """
 
+    def __init__(self, *, verbose: int = 0) -> None:
+        self.verbose = verbose
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LabelAuditor:
         """Judge the labels.
 
@@ -130,7 +138,8 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
         check_several_classes(np.unique(y if weights is None else y[weights > 0]))
         codec = LabelCodec(np.unique(y))
         codes = codec.encode(y)
-        quality = LabelQuality.start(codes, len(codec.classes), weights).update(X)
+        start = LabelQuality.start(codes, len(codec.classes), weights)
+        quality = start.update(X, self.verbose)
         self.classes_ = codec.classes
         self.given_labels_ = codec.decode(codes)
         self.label_quality_ = quality.scores

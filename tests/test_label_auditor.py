@@ -30,6 +30,14 @@ def test_scikit_learn(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_it_shows_the_rows_of_its_two_fits_if_asked(capsys, verbose):
+    LabelAuditor(verbose=verbose).fit(X, CODES)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count(f"{N}/{N}") == 2 * verbose
+
+
 def test_it_finds_the_wrong_labels_of_classes_far_apart():
     auditor = LabelAuditor().fit(X, CODES)
     issues = find_label_issues(auditor, as_frame=False)
@@ -119,9 +127,9 @@ def test_a_memory_map_is_not_copied(tmp_path, monkeypatch, dtype):
     rows = np.load(tmp_path / "X.npy", mmap_mode="r")
     seen, update = [], LabelQuality.update
 
-    def keep(self, features):
+    def keep(self, features, verbose):
         seen.append(features)
-        return update(self, features)
+        return update(self, features, verbose)
 
     monkeypatch.setattr(LabelQuality, "update", keep)
     LabelAuditor().fit(rows, CODES)

@@ -11,7 +11,9 @@ ANCHORS, QUALITY = "label_noise.anchors", "label_noise.label_quality"
 TRUSTED_THEMSELVES = "nets.selection.has_smallest_norm"
 
 
-def balance_classes(features, codes, n_classes, weights, predict=label_quality.predict_labels):
+def balance_classes(
+    features, codes, n_classes, weights, verbose=0, predict=label_quality.predict_labels
+):
     """Return the predictions of a fit in which all classes have the same weight."""
     sums = np.bincount(codes, weights=weights, minlength=n_classes)
     weights = weights / np.where(sums > 0.0, sums, 1.0)[codes]

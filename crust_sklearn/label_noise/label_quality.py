@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from .anchors import get_min_ratios, get_sure_noise
 from .class_pairs import ClassPairs
@@ -143,7 +144,7 @@ class LabelQuality:
             is_trusted=np.ones(len(codes), dtype=bool),
         )
 
-    def update(self, features: Any) -> LabelQuality:
+    def update(self, features: Any, verbose: int = 0) -> LabelQuality:
         """Take the features of one more selection into account.
 
         Parameters
@@ -152,12 +153,15 @@ class LabelQuality:
             The last layer's inputs. At the first selection, what else tells the classes apart may
             stand beside them: see `join_features`.
 
+        verbose : int, default=0
+            Whether to show a bar of the rows for each fit.
+
         Returns
         -------
         quality : LabelQuality
         """
         weights, min_ratios = self.weights * self.is_trusted, self.min_ratios
-        found = predict_labels(features, self.codes, self.n_classes, weights)
+        found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
         if self.n_updates == 0:
             # A slice, where all rows count, as a mask would copy them.
             counts = slice(None) if self.weights.all() else self.weights > 0.0
@@ -168,7 +172,7 @@ class LabelQuality:
                 # one row each is nothing.
                 weights = weights * is_enough(found, self.codes, min_ratios)
                 if weights.any():
-                    found = predict_labels(features, self.codes, self.n_classes, weights)
+                    found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
         else:
             found = self.top.mean_with(found, self.n_updates + 1, self.codes)
         updated = replace(
@@ -279,7 +283,11 @@ def is_enough(top: TopPredictions, codes: np.ndarray, min_ratios: ClassPairs) ->
 
 
 def predict_labels(
-    features: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
+    features: Any,
+    codes: np.ndarray,
+    n_classes: int,
+    sample_weight: np.ndarray,
+    verbose: int = 0,
 ) -> TopPredictions:
     """Return for each row what each label is predicted with by the other rows.
 
@@ -291,6 +299,9 @@ def predict_labels(
     n_classes : int
     sample_weight : ndarray of shape (n_rows,)
         What each row counts in the fit.
+
+    verbose : int, default=0
+        Whether to show a bar of the rows that are predicted.
 
     Returns
     -------
@@ -305,7 +316,9 @@ def predict_labels(
     if n_kept < n_classes:
         classes = np.empty((n_rows, n_kept), np.int32)
     is_small = n_rows * features.shape[1] ** 2 < MIN_THREADED
-    with threadpool_limits(1 if is_small else None, user_api="blas"):
+    n_threads = 1 if is_small else None
+    bar = tqdm(total=n_rows, desc="labels judged", unit=" rows", disable=not verbose)
+    with threadpool_limits(n_threads, user_api="blas"), bar:
         for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
             np.maximum(found, MIN_SHARE, out=found)
             found /= found.sum(axis=1, keepdims=True)
@@ -313,6 +326,7 @@ def predict_labels(
             values[part] = top.values
             if not top.is_whole:
                 classes[part] = top.classes
+            bar.update(len(found))
     return TopPredictions(values, classes, n_classes)
 
 
