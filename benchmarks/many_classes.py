@@ -2,7 +2,7 @@
 
     python benchmarks/many_classes.py                    # an hour or so
     python benchmarks/many_classes.py --short            # in a minute
-    python benchmarks/many_classes.py --only allenoise   # one section of those below
+    python benchmarks/many_classes.py --only allenoise   # some sections of those below
 
 - classes: LabelAuditor on 100 000 rows of 64 features, from 10 to 100 000 classes.
 - rows: LabelAuditor on 64 features and 10 classes, from 10 000 to 10 000 000 rows in a memory map.
@@ -17,7 +17,8 @@ fifth is drawn anew. The unit of time is two passes that read the features, or, 
 warm-up epoch. The memory is the largest resident size of the process in anonymous pages, beside
 what it has when the features are there: of a memory map, the system may drop pages at any time.
 The noise that is found stands beside the true one, and the share of right labels among those that
-are suggested or kept.
+are suggested or kept. Where classes and rows are run, the figure goes to
+docs/_static/label_growth.png (with --short: nowhere, or to --figure).
 """
 
 import threading
@@ -28,10 +29,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from _command import make_parser
 from _markdown import print_table
+from _places import FIGURES
 from _processes import NotRun, run_fresh
 
 from crust_sklearn import CoresetSelector, LabelAuditor
 
+FIGURE = FIGURES / "label_growth.png"
 # Rows, features, classes.
 SHAPES = {
     "classes": [(100_000, 64, classes) for classes in (10, 100, 1_000, 10_000, 100_000)],
@@ -197,13 +200,40 @@ def list_calls(sections, short):
                 yield section, shape, "train" if section == "training" else call
 
 
+def draw(found, path):
+    """Draw seconds and memory of LabelAuditor against classes, and against rows."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(2, 2, figsize=(10, 7), sharex="col", layout="constrained")
+    for column, section in zip(panels.T, ("classes", "rows"), strict=True):
+        n_rows, _, n_classes = next(iter(found[section]))
+        is_by_class = section == "classes"
+        title = f"{n_rows} rows" if is_by_class else f"{n_classes} classes"
+        sizes = [shape[2 if is_by_class else 0] for shape in found[section]]
+        measured = found[section].values()
+        for panel, name in zip(column, ("seconds", "added"), strict=True):
+            panel.loglog(sizes, [of_shape[name] for of_shape in measured], marker="o")
+            panel.grid(alpha=0.3, which="both")
+            panel.set_ylabel("seconds" if name == "seconds" else "MiB beside the features")
+        column[0].set_title(f"{title}, 64 features")
+        column[1].set_xlabel(section)
+    figure.suptitle("LabelAuditor: time and memory, log-log")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def main():
     parser = make_parser(__doc__)
+    parser.add_argument("--figure", type=Path, help="where the figure goes")
     parser.add_argument("--short", action="store_true", help="fewer rows and classes")
-    parser.add_argument("--only", choices=SHAPES, help="one section")
+    parser.add_argument("--only", choices=SHAPES, nargs="+", help="sections")
     args = parser.parse_args()
-    sections = [name for name in SHAPES if args.only in (None, name)]
-    rows = []
+    sections = [name for name in SHAPES if args.only is None or name in args.only]
+    rows, measured = [], {}
     for section, shape, call in list_calls(sections, args.short):
         what = "{} x {}, {} classes".format(*shape)
         options = {"shape": shape, "is_mapped": section in MAPPED}
@@ -212,6 +242,7 @@ def main():
         except NotRun as error:
             rows.append((section, call, what, f"not run: {error}", "", "", "", "", ""))
             continue
+        measured.setdefault(section, {})[shape] = found
         numbers = (f"{found[name]:.1f}" for name in ("seconds", "cpu"))
         shares = (f"{found[name]:.3f}" for name in ("noise", "found", "right"))
         ratio = f"{found['seconds'] / found['unit']:.1f}"
@@ -220,6 +251,10 @@ def main():
     header = ("", "", "rows x features", "seconds", "of the CPU", "ratio to the unit", "added MiB")
     print()
     print_table((*header, "noise", "found", "right labels"), rows, n_text=3)
+    figure = args.figure or (None if args.short else FIGURE)
+    if figure is not None and {"classes", "rows"} <= measured.keys():
+        draw(measured, figure)
+        print(f"\n{figure.name} drawn")
 
 
 if __name__ == "__main__":
