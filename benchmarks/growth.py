@@ -7,7 +7,8 @@
 - growth: seconds of each strategy against the rows n, the chosen rows k, the features d and the
   number of groups; the slope of a straight line through the logarithms, and its last stretch alone.
   The figure goes to docs/_static/selection_growth.png (with --short: nowhere, or to --figure).
-- imagenet: 1 000 groups of 1 281 rows; large: one group of 100 000; million: one of 1 000 000. Half
+- imagenet: 1 000 groups of 1 281 rows; large: one group of 100 000; million: one of 1 000 000;
+  ten-million: one of 10 000 000, read from a memory map (in a full run only if asked for). Half
   of the rows are kept. Each in a fresh process, which makes the rows, selects from a few of them
   first, so that the kernels are there, and tells its largest resident size. Beside it a process
   that only imports and makes the rows.
@@ -44,8 +45,11 @@ from crust_sklearn.strategies import STRATEGIES, FacilityLocation, make_strategy
 FIGURE = FIGURES / "selection_growth.png"
 # Number of groups, rows in each.
 SHAPES = {"imagenet": (1_000, 1_281), "large": (1, 100_000), "million": (1, 1_000_000)}
+SHAPES["ten-million"] = (1, 10_000_000)
 SHORT_SHAPES = {"imagenet": (20, 1_281), "large": (1, 20_000), "million": (1, 30_000)}
-# In a short run only if asked for.
+SHORT_SHAPES["ten-million"] = (1, 40_000)
+# In memory maps, and only if asked for; in a short run, these too.
+MAPPED = ("ten-million",)
 LEFT_OUT = ("large", "million")
 SECTIONS = ("growth", *SHAPES, "first-call", "parts")
 # Those with kernels of their own.
@@ -55,6 +59,16 @@ TIMEOUT = 3 * 3600.0
 
 def make_rows(n_rows, n_features=64, seed=0):
     return np.random.default_rng(seed).standard_normal((n_rows, n_features), dtype=np.float32)
+
+
+def map_rows(n_rows, path, n_features=64, part=500_000):
+    """Return rows in a memory map, made a part at a time."""
+    shape = (n_rows, n_features)
+    X = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for start in range(0, n_rows, part):
+        X[start : start + part] = make_rows(len(X[start : start + part]), n_features, seed=start)
+    X.flush()
+    return np.load(path, mmap_mode="r")
 
 
 def strategy_of(name):
@@ -179,25 +193,27 @@ def draw(axes, measured, path):
     plt.close(figure)
 
 
-def select_once(n_groups, group_size, strategy, n_jobs):
+def select_once(n_groups, group_size, strategy, n_jobs, is_mapped, working_memory):
     """Make rows and choose half of each group; without a strategy make the rows only."""
-    X = make_rows(n_groups * group_size)
-    y = np.repeat(np.arange(n_groups), group_size)
-    if strategy is None:
-        return {}
-    options = {"strategy": strategy_of(strategy), "n_jobs": n_jobs, "random_state": 0}
-    CoresetSelector(**options).fit(X[:200], np.arange(200) % 2)
-    start = time.perf_counter()
-    selector = CoresetSelector(**options).fit(X, y)
-    seconds = time.perf_counter() - start
+    with TemporaryDirectory() as folder, config_context(working_memory=working_memory):
+        n_rows = n_groups * group_size
+        X = map_rows(n_rows, Path(folder) / "X.npy") if is_mapped else make_rows(n_rows)
+        y = np.repeat(np.arange(n_groups), group_size)
+        if strategy is None:
+            return {}
+        options = {"strategy": strategy_of(strategy), "n_jobs": n_jobs, "random_state": 0}
+        CoresetSelector(**options).fit(X[:200], np.arange(200) % 2)
+        start = time.perf_counter()
+        selector = CoresetSelector(**options).fit(X, y)
+        seconds = time.perf_counter() - start
     return {"seconds": seconds, "objective": selector.objective_}
 
 
-def print_scale(shapes, strategies, n_jobs):
+def print_scale(shapes, strategies, n_jobs, working_memory):
     """Print time and peak memory of the large shapes."""
     print(
         f"\nLarge shapes, each in a fresh process: 64 float32 features, half of each group kept, "
-        f"n_jobs={n_jobs}, {os.cpu_count()} cores\n"
+        f"n_jobs={n_jobs}, {os.cpu_count()} cores, working_memory={working_memory} MiB\n"
     )
     rows = []
     for name, (n_groups, group_size) in shapes.items():
@@ -205,6 +221,7 @@ def print_scale(shapes, strategies, n_jobs):
         for strategy in (None, *strategies):
             options = {"n_groups": n_groups, "group_size": group_size}
             options |= {"strategy": strategy, "n_jobs": n_jobs}
+            options |= {"is_mapped": name in MAPPED, "working_memory": working_memory}
             what = strategy or "(imports and rows alone)"
             try:
                 found = run_fresh("growth:select_once", options, timeout=TIMEOUT)
@@ -326,10 +343,13 @@ def main():
         "(default: facility-location; may be given several times)",
     )
     parser.add_argument("--n-jobs", type=int, default=os.cpu_count(), help="for the large shapes")
+    parser.add_argument(
+        "--working-memory", type=int, default=1024, help="MiB for distances, in the large shapes"
+    )
     parser.add_argument("--figure", type=Path, help="where the figure goes")
     args = parser.parse_args()
     strategies = args.strategy or ["facility-location"]
-    left_out = LEFT_OUT if args.short and args.only is None else ()
+    left_out = () if args.only else MAPPED + (LEFT_OUT if args.short else ())
     wanted = [s for s in SECTIONS if args.only in (None, s) and s not in left_out]
     if "growth" in wanted:
         figure = args.figure or (None if args.short else FIGURE)
@@ -337,7 +357,7 @@ def main():
     shapes = SHORT_SHAPES if args.short else SHAPES
     shapes = {name: shape for name, shape in shapes.items() if name in wanted}
     if shapes:
-        print_scale(shapes, strategies, args.n_jobs)
+        print_scale(shapes, strategies, args.n_jobs, args.working_memory)
     if "first-call" in wanted:
         print_first_calls(("facility-location",) if args.short else COMPILED)
     if "parts" in wanted:

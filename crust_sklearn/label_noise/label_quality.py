@@ -152,7 +152,6 @@ class LabelQuality:
         features : ndarray or torch.Tensor of shape (n_rows, n_features)
             The last layer's inputs. At the first selection, what else tells the classes apart may
             stand beside them: see `join_features`.
-
         verbose : int, default=0
             Whether to show a bar of the rows for each fit.
 
@@ -299,7 +298,6 @@ def predict_labels(
     n_classes : int
     sample_weight : ndarray of shape (n_rows,)
         What each row counts in the fit.
-
     verbose : int, default=0
         Whether to show a bar of the rows that are predicted.
 

@@ -84,7 +84,8 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
         Number of features, where X is 2-d.
     history : skorch.history.History
         Besides skorch's columns, in every epoch `coreset_size`, the number of rows trained on with
-        their label, and `selection_dur`, the seconds that `plan_epoch` took, which `dur` includes.
+        their label, and `selection_dur`, the seconds that `plan_epoch` took, which `dur` includes;
+        of several processes also `selection_bytes`, what this one sent to others meanwhile.
     label_quality_, suggested_labels_, given_labels_, noise_rate_
         As of `CRUSTClassifier`, where the method judges rows (`judge_rows`).
     state_ : TrainingState

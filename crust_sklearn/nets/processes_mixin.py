@@ -31,7 +31,21 @@ REPORTS = (
 
 
 class ProcessesMixin:
-    """Let several processes train a net, each on its part of every batch, and on one plan."""
+    """Let several processes train a net, each on its part of every batch, and on one plan.
+
+    Nothing of it shows in one process. A method that cannot be trained by several says why, as a
+    sentence in an attribute of its class, and is refused with it, by a ValueError before training.
+
+    Examples
+    --------
+    >>> from crust_sklearn import NoisyLabelClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> class Momentum(NoisyLabelClassifier):
+    ...     single_process_reason = "the loss of a batch goes by that of the batch before."
+    >>> net = Momentum(MLP, random_state=0)
+    >>> net.get_own_seed("views", epoch=3) == net.get_seed("views", 3)
+    True
+    """
 
     training_: Training | None
     state_: TrainingState
