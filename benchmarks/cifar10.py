@@ -305,7 +305,7 @@ def main():
     args = parse_args()
     setting = SETTINGS[args.setting]
     X, y, *test = read_images(args.data)
-    human = read_human_labels(args.data, y) if "human" in args.noise else None
+    human = read_human_labels(args.data) if "human" in args.noise else None
     results = Results(args.csv, KEY, MEASURES)
     methods = [method for method in args.methods if find_twin(method) not in args.methods]
     todo = [(s, n, m) for s in args.seeds for n in args.noise for m in methods]

@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "data": set(),
     "modules": set(),
     "losses": set(),
+    "datasets": {"labels"},
     "nets": {
         "strategies",
         "labels",
@@ -74,6 +75,7 @@ TORCH_ROOMS = {
     "gradients",
     "modules",
     "losses",
+    "datasets",
     "baselines",
     "inspection",
 }

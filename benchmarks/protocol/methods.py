@@ -15,6 +15,7 @@ from skorch import NeuralNetClassifier
 
 from crust_sklearn import CRUSTClassifier
 from crust_sklearn.baselines import SmallLossClassifier
+from crust_sklearn.data.inputs import get_row_shape
 from crust_sklearn.settings import PAPER, REFERENCE
 
 from .averaged_weights import AverageWeights
@@ -78,8 +79,9 @@ def make_plain(rows, options):
     The classifiers of this package find the sizes by themselves.
     """
     torch.manual_seed(rows.seed)
-    size = "module__in_features" if rows.X.ndim == 2 else "module__in_channels"
-    sizes = {"module__num_classes": rows.n_classes, size: rows.X.shape[1]}
+    shape = get_row_shape(rows.X)
+    size = "module__in_features" if len(shape) == 1 else "module__in_channels"
+    sizes = {"module__num_classes": rows.n_classes, size: shape[0]}
     return NeuralNetClassifier(**options | sizes)
 
 

@@ -38,6 +38,7 @@ def get_noisy_labels(folder, name, noise, X, true, seed):
 def write_manifest(path, noise, true, given, seed):
     """Write the seed, which rows are wrong, what they were and what they became."""
     rows = np.flatnonzero(given != true)
+    label = np.min_scalar_type(max(true.max(), given.max()))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Another process may write the same at the same time: each writes its own, and moves it.
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
@@ -47,8 +48,8 @@ def write_manifest(path, noise, true, given, seed):
             kind=noise.kind,
             rate=noise.rate,
             rows=rows.astype(np.min_scalar_type(len(true))),
-            was=true[rows].astype(np.uint8),
-            became=given[rows].astype(np.uint8),
+            was=true[rows].astype(label),
+            became=given[rows].astype(label),
             sha256=compute_sha256(true),
         )
     os.chmod(file.name, 0o644)

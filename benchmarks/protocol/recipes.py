@@ -9,7 +9,9 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR
 
-from crust_sklearn.modules import MLP, RandomCropFlip, WhitenedCNN
+from crust_sklearn.modules import MLP, RandomCropFlip, ResNet32, WhitenedCNN
+
+from .large_recipes import BY_SET
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -49,13 +51,24 @@ class AugmentedCNN(nn.Sequential):
         super().__init__(RandomCropFlip(padding=2), net)
 
 
+class AugmentedResNet(nn.Sequential):
+    """ResNet-32, on images shifted and mirrored at random."""
+
+    def __init__(self, num_classes, in_channels):
+        super().__init__(RandomCropFlip(padding=4), ResNet32(num_classes, in_channels))
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """`options` are skorch's parameters, beside those that all recipes share."""
+    """`options` are skorch's parameters, beside those that all recipes share.
+
+    `is_for_images` is None for a recipe of sets that name it. `package` must be installed.
+    """
 
     name: str
     options: dict
-    is_for_images: bool = False
+    is_for_images: bool | None = False
+    package: str = "torch"
 
     def make_options(self):
         """Return the parameters of a net, with callbacks of its own."""
@@ -114,6 +127,22 @@ RECIPES = {
             },
             is_for_images=True,
         ),
+        # As CRUST's paper trains on CIFAR, the whole of it.
+        Recipe(
+            "cifar",
+            SGD
+            | {
+                "module": AugmentedResNet,
+                "batch_size": 128,
+                "max_epochs": 120,
+                "lr": 0.1,
+                "optimizer__weight_decay": 5e-4,
+                "callbacks": make_steps(milestones=[80, 100]),
+                "device": "cuda" if torch.cuda.is_available() else "cpu",
+            },
+            is_for_images=None,
+        ),
+        *(Recipe(name, options, None, "torchvision") for name, options in BY_SET.items()),
     )
 }
-DEFAULT = ("sgd", "adam", "deep", "linear", "cnn")
+DEFAULT = ("sgd", "adam", "deep", "linear", "cnn", "cifar", *BY_SET)

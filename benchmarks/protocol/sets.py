@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import fetched_sets, large_sets
 from .noise import Noise, get_noisy_labels
 from .sources import Cifar10, KeelTable, NpzFile
 
@@ -12,6 +13,7 @@ NOISES = {
     f"{kind} {100 * rate:.0f}%": Noise(kind, rate)
     for kind, rates in {
         "symmetric": (0.2, 0.3, 0.4, 0.5, 0.8),
+        "uniform": (0.2, 0.5, 0.8),
         "asymmetric": (0.2, 0.3, 0.4),
         "instance": (0.4,),
     }.items()
@@ -23,13 +25,20 @@ NOISES = {
 class Set:
     """Rows of a source, with their true labels, the labels given there, or with injected noise.
 
-    `kind` is what the set says something about, one of KINDS.
+    `kind` is what the set says something about, one of KINDS. `recipe`: the one that it is trained
+    by; None: all those for tables, or for images.
     """
 
     name: str
     kind: str
     source: object
     noise: Noise | None = None
+    recipe: str | None = None
+
+    @property
+    def knows_truth(self):
+        """Whether the true labels of all training rows are known."""
+        return getattr(self.source, "knows_truth", True)
 
     def load(self, places, seed):
         """Return the set; the seed draws the noise, and which images."""
@@ -43,29 +52,33 @@ class Set:
 
 @dataclass
 class Data:
-    """Training rows with their given and their true labels, and test rows with true ones."""
+    """Training rows with their given and their true labels, and test rows with true ones.
+
+    Where the true labels of training rows are not known, `true` and `is_right` are None.
+    """
 
     X: np.ndarray
     given: np.ndarray
-    true: np.ndarray
+    true: np.ndarray | None
     X_test: np.ndarray
     y_test: np.ndarray
 
     @property
     def is_right(self):
-        return self.given == self.true
+        return None if self.true is None else self.given == self.true
 
     @property
     def n_classes(self):
-        return int(max(self.given.max(), self.true.max(), self.y_test.max())) + 1
+        known = [labels for labels in (self.given, self.true, self.y_test) if labels is not None]
+        return int(max(labels.max() for labels in known)) + 1
 
 
-def with_noise(source, *noises, kind="injected"):
+def with_noise(source, *noises, kind="injected", recipe=None):
     """Return a set for each of the noises, by name; "clean" is none."""
     return [
-        Set(f"{source.name} clean", "clean", source)
+        Set(f"{source.name} clean", "clean", source, recipe=recipe)
         if noise == "clean"
-        else Set(f"{source.name} {noise}", kind, source, NOISES[noise])
+        else Set(f"{source.name} {noise}", kind, source, NOISES[noise], recipe)
         for noise in noises
     ]
 
@@ -138,10 +151,47 @@ FEW_IMAGES = [
     Set("cifar10 5000 human", "human", FEW),
     *with_noise(FEW, "symmetric 50%", "clean"),
 ]
+# As the papers train and test: all images, their recipe, and noise drawn among all classes.
+FETCHED = [
+    *(Set(name, "human", source, recipe="cifar") for name, source in fetched_sets.HUMAN.items()),
+    *with_noise(
+        *(fetched_sets.CIFAR100, "uniform 20%", "uniform 50%", "uniform 80%", "clean"),
+        recipe="cifar",
+    ),
+    Set(
+        "cifar100 asymmetric 40%",
+        "injected",
+        fetched_sets.CIFAR100,
+        Noise("asymmetric", 0.4, "cifar100"),
+        "cifar",
+    ),
+    *with_noise(
+        *(fetched_sets.TINY_IMAGENET, "uniform 20%", "uniform 50%", "clean"), recipe="cifar"
+    ),
+]
+LARGE = [
+    Set("webvision-mini", "weak", large_sets.WEBVISION_MINI, recipe="webvision-mini"),
+    Set("webvision-google", "weak", large_sets.WEBVISION_GOOGLE, recipe="webvision-google"),
+    Set("clothing1m", "weak", large_sets.CLOTHING1M, recipe="clothing1m"),
+    Set("food101n", "weak", large_sets.FOOD101N, recipe="food101n"),
+    Set("animal10n", "human", large_sets.ANIMAL10N, recipe="animal10n"),
+    *with_noise(large_sets.IMAGENET, "symmetric 40%", "clean", recipe="imagenet"),
+]
 
 SETS = {
     entry.name: entry
-    for group in (TABLES, FROZEN_SETS, CLEAN, NOISY, IMBALANCED, KEEL, IMAGES, FEW_IMAGES)
+    for group in (
+        TABLES,
+        FROZEN_SETS,
+        CLEAN,
+        NOISY,
+        IMBALANCED,
+        KEEL,
+        IMAGES,
+        FEW_IMAGES,
+        FETCHED,
+        LARGE,
+    )
     for entry in group
 }
 
@@ -171,5 +221,8 @@ GROUPS = {
     "noisy": select(lambda s: s.kind != "clean" and not s.source.is_image),
     "images": tuple(entry.name for entry in IMAGES),
     "few images": tuple(entry.name for entry in FEW_IMAGES),
+    "fetched": tuple(entry.name for entry in FETCHED),
+    "large": tuple(entry.name for entry in LARGE),
+    "imagenet": tuple(entry.name for entry in LARGE if entry.recipe == "imagenet"),
     "all": tuple(SETS),
 }

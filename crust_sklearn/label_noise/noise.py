@@ -12,14 +12,32 @@ from sklearn.utils import check_array, check_random_state
 
 from .._validation import check_choice, check_number
 from ..labels import check_labels, check_several_classes
-from .flips import Codes, draw_classes, flip_by_instance, flip_symmetric, flip_to_targets
+from .flips import (
+    Codes,
+    draw_classes,
+    flip_by_instance,
+    flip_symmetric,
+    flip_to_targets,
+    flip_uniform,
+)
 from .probabilities import check_stochastic_matrix
 
-_KINDS = ("symmetric", "asymmetric", "instance")
-_TRANSITIONS = ("next", "cifar10")
+_KINDS = ("symmetric", "uniform", "asymmetric", "instance")
+_TRANSITIONS = ("next", "cifar10", "cifar100")
 
 # truck -> automobile, bird -> airplane, deer -> horse, cat <-> dog
 _CIFAR10_TARGETS = np.array([0, 1, 0, 5, 7, 3, 6, 7, 8, 1])
+
+# The superclass of each class of CIFAR-100.
+_CIFAR100_SUPERCLASSES = np.array(
+    [
+        *(4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11),
+        *(6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5),
+        *(5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17),
+        *(10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13),
+        *(16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13),
+    ]
+)
 
 # Mixed with an integer seed: the bare one would draw the very rows that a stratified split of the
 # same seed puts aside.
@@ -60,10 +78,13 @@ def make_label_noise(
     y : array-like of shape (n_samples,)
         True labels of any kind that scikit-learn's classifiers accept, e.g. strings, integers with
         gaps or bools, as list, array, pandas Series or torch tensor. Not modified.
-    kind : {"symmetric", "asymmetric", "instance"}, default="symmetric"
+    kind : {"symmetric", "uniform", "asymmetric", "instance"}, default="symmetric"
         Which labels get which wrong class.
 
         - ``"symmetric"``: any other class, all equally likely.
+        - ``"uniform"``: any class, the own one included, all equally likely: what many papers call
+          symmetric, DivideMix [2]_ among them. Of the labels drawn anew, one of `n_classes` is
+          right again by chance.
         - ``"asymmetric"``: what `transition` says.
         - ``"instance"``: part-dependent noise [1]_: each row has its own probability of being
           changed, from a normal distribution around `rate` with standard deviation 0.1, cut off at
@@ -75,14 +96,18 @@ def make_label_noise(
         Symmetric and asymmetric noise keep to it: ``round(rate * n)`` of the `n` rows that may
         change do, shared out to their classes in proportion. Instance-dependent noise keeps to it
         in expectation, and where `rate` is near 0 or 1 the cut-off draws the share inwards; 0 and 1
-        themselves change no row and every row.
-    transition : {"next", "cifar10"}, mapping or array-like of shape (n_classes, n_classes), \
-            default=None
+        themselves change no row and every row. For uniform noise it is the share of labels drawn
+        anew: ``rate * (n_classes - 1) / n_classes`` are wrong, in expectation.
+    transition : {"next", "cifar10", "cifar100"}, mapping or array-like of shape \
+            (n_classes, n_classes), default=None
         For ``kind="asymmetric"`` only: where labels go. Classes are in sorted order.
 
         - ``"next"``, as None: the next class; the last one goes to the first.
         - ``"cifar10"``: truck to automobile, bird to airplane, deer to horse, cat to dog and dog to
-          cat, for the ten classes of CIFAR-10, as integers or names. The other five stay.
+          cat, for the ten classes of CIFAR-10, as integers or names. The other five stay, so that
+          ``rate / 2`` of all labels are wrong where classes are of equal size.
+        - ``"cifar100"``: the next class of the same superclass, the last of the five to the first,
+          for the 100 classes of CIFAR-100, as integers or names.
         - mapping: from the classes that change to the ones they change to. The others stay.
         - matrix: row `i` holds the probabilities of the classes that class `i` may become, its own
           included. Each row of `y` is drawn on its own. The matrix implies the rate, so `rate` must
@@ -116,6 +141,8 @@ def make_label_noise(
     .. [1] X. Xia, T. Liu, B. Han, N. Wang, M. Gong, H. Liu, G. Niu, D. Tao, M. Sugiyama.
        "Part-dependent Label Noise: Towards Instance-dependent Label Noise", NeurIPS 2020,
        Algorithm 2.
+    .. [2] J. Li, R. Socher, S. C. H. Hoi. "DivideMix: Learning with Noisy Labels as Semi-supervised
+       Learning", ICLR 2020.
 
     Examples
     --------
@@ -132,6 +159,12 @@ def make_label_noise(
     >>> noisy = make_label_noise(y, "asymmetric", 0.5, transition={"cat": "dog"}, random_state=0)
     >>> noisy.y.count("cat"), noisy.y.count("dog"), noisy.y.count("owl")
     (50, 150, 100)
+
+    "50 % symmetric noise" of the papers that draw among all ten classes is 45 % in truth:
+
+    >>> noisy = make_label_noise(list(range(10)) * 1000, "uniform", 0.5, random_state=0)
+    >>> round(noisy.rate, 2)
+    0.45
     """
     check_choice("kind", kind, _KINDS)
     classes, codes = np.unique(check_labels(y), return_inverse=True)
@@ -142,6 +175,8 @@ def make_label_noise(
 
     if kind == "symmetric":
         noisy = flip_symmetric(codes, len(classes), _check_rate(rate), rng)
+    elif kind == "uniform":
+        noisy = flip_uniform(codes, len(classes), _check_rate(rate), rng)
     elif kind == "asymmetric":
         noisy = _flip_asymmetric(codes, classes, rate, transition, rng)
     else:
@@ -182,11 +217,21 @@ def _get_targets(transition: str | Mapping[Any, Any] | None, classes: NDArray[An
     check_choice("transition", transition, _TRANSITIONS)
     if transition == "next":
         return np.roll(np.arange(len(classes)), -1)
-    if len(classes) != len(_CIFAR10_TARGETS):
+    targets = _CIFAR10_TARGETS if transition == "cifar10" else _get_cifar100_targets()
+    if len(classes) != len(targets):
         raise ValueError(
-            f"transition='cifar10' needs the 10 classes of CIFAR-10, got {len(classes)} classes."
+            f"transition={transition!r} needs the {len(targets)} classes of CIFAR-{len(targets)}, "
+            f"got {len(classes)} classes."
         )
-    return _CIFAR10_TARGETS
+    return targets
+
+
+def _get_cifar100_targets() -> Codes:
+    targets = np.empty(len(_CIFAR100_SUPERCLASSES), np.intp)
+    for superclass in range(20):
+        members = np.flatnonzero(superclass == _CIFAR100_SUPERCLASSES)
+        targets[members] = np.roll(members, -1)
+    return targets
 
 
 def _get_mapped_targets(transition: Mapping[Any, Any], classes: NDArray[Any]) -> Codes:

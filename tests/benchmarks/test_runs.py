@@ -108,7 +108,9 @@ def test_recipes_for_images_are_not_mixed_with_those_for_tables():
     ]
 
 
-@pytest.mark.parametrize("name", [n for n, r in recipes.RECIPES.items() if not r.is_for_images])
+@pytest.mark.parametrize(
+    "name", [n for n, r in recipes.RECIPES.items() if r.is_for_images is False]
+)
 def test_every_recipe_trains_to_the_end_with_a_last_batch_of_one_row(name):
     rng = np.random.default_rng(0)
     options = recipes.RECIPES[name].make_options()

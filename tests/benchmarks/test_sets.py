@@ -30,7 +30,7 @@ def test_groups_hold_sets_of_their_kind():
     assert {SETS[name].kind for name in GROUPS["clean"]} == {"clean"}
     assert {SETS[name].kind for name in GROUPS["noisy"]} == set(KINDS) - {"clean"}
     assert all(SETS[n].source.is_image for n in GROUPS["images"] + GROUPS["few images"])
-    parts = ("clean", "noisy", "images", "few images")
+    parts = ("clean", "noisy", "images", "few images", "fetched", "large")
     assert sorted(GROUPS["all"]) == sorted(name for part in parts for name in GROUPS[part])
     chosen_by = {name for part in ("development", "tables", "keel") for name in GROUPS[part]}
     assert not set(GROUPS["unseen"]) & chosen_by

@@ -32,7 +32,7 @@ def to_numpy(y):
     return y.numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
 
 
-@pytest.mark.parametrize("kind", ["symmetric", "asymmetric", "instance"])
+@pytest.mark.parametrize("kind", ["symmetric", "uniform", "asymmetric", "instance"])
 @pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
 def test_keeps_the_type_of_the_labels(y, kind):
     before = to_numpy(y).copy()
@@ -114,6 +114,23 @@ def test_symmetric_noise_is_uniform_over_the_other_classes():
     np.testing.assert_allclose(confusion[~np.eye(5, dtype=bool)], 0.125, atol=0.02)
 
 
+def test_uniform_noise_is_uniform_over_all_classes():
+    y = np.repeat(np.arange(5), 8000)
+    noisy = make_label_noise(y, "uniform", 0.5, random_state=0)
+    confusion = pd.crosstab(y, noisy.y, normalize="index").to_numpy()
+    np.testing.assert_allclose(confusion, 0.1 + 0.5 * np.eye(5), atol=0.02)
+    # Five standard deviations of the share of 20 000 rows that draw their own class again.
+    assert noisy.rate == pytest.approx(0.4, abs=5 * (0.2 * 0.8 / 20_000) ** 0.5 / 2)
+
+
+def test_uniform_noise_draws_no_more_rows_than_asked_for():
+    """At most round(rate * n), of which some keep their class; at rate 1 some do, too."""
+    y = np.arange(1000) % 4
+    for rate in (0, 0.1, 0.5, 1):
+        assert make_label_noise(y, "uniform", rate, random_state=0).rate <= rate
+    assert 0 < make_label_noise(y, "uniform", 1, random_state=0).rate < 1
+
+
 def test_symmetric_noise_picks_rows_at_random():
     """Each row should be wrong equally often over many seeds, whatever its place."""
     y = np.repeat([0, 1], 20)
@@ -162,6 +179,51 @@ def test_cifar10_pairs_are_the_same_for_integers_and_names():
         np.tile(np.arange(10), 9), "asymmetric", 0.5, transition="cifar10", random_state=1
     )
     assert names.y == [CIFAR10[code] for code in codes.y]
+
+
+# By the description of the set: https://www.cs.toronto.edu/~kriz/cifar.html
+CIFAR100 = """
+beaver dolphin otter seal whale
+aquarium_fish flatfish ray shark trout
+orchid poppy rose sunflower tulip
+bottle bowl can cup plate
+apple mushroom orange pear sweet_pepper
+clock keyboard lamp telephone television
+bed chair couch table wardrobe
+bee beetle butterfly caterpillar cockroach
+bear leopard lion tiger wolf
+bridge castle house road skyscraper
+cloud forest mountain plain sea
+camel cattle chimpanzee elephant kangaroo
+fox porcupine possum raccoon skunk
+crab lobster snail spider worm
+baby boy girl man woman
+crocodile dinosaur lizard snake turtle
+hamster mouse rabbit shrew squirrel
+maple_tree oak_tree palm_tree pine_tree willow_tree
+bicycle bus motorcycle pickup_truck train
+lawn_mower rocket streetcar tank tractor
+"""
+
+
+def test_cifar100_noise_stays_in_the_superclass():
+    superclasses = [line.split() for line in CIFAR100.strip().splitlines()]
+    after = {
+        old: new
+        for members in superclasses
+        for old, new in zip(sorted(members), np.roll(sorted(members), -1), strict=True)
+    }
+    assert len(after) == 100
+    y = np.array(sorted(after) * 10)
+    noisy = make_label_noise(y, "asymmetric", 0.4, transition="cifar100", random_state=0)
+    assert noisy.rate == 0.4
+    for old, new in zip(y[noisy.is_wrong], noisy.y[noisy.is_wrong], strict=True):
+        assert after[old] == new
+    for name in after:
+        assert noisy.is_wrong[y == name].mean() == 0.4
+    _, codes = np.unique(y, return_inverse=True)
+    same = make_label_noise(codes, "asymmetric", 0.4, transition="cifar100", random_state=0)
+    np.testing.assert_array_equal(np.unique(y)[same.y], noisy.y)
 
 
 def test_mapping_leaves_the_other_classes_alone():
@@ -254,7 +316,9 @@ def test_result_is_a_named_tuple():
     ("arguments", "message"),
     [
         ({"kind": "symetric"}, "kind='symetric' is not valid.*Did you mean 'symmetric'"),
-        ({"kind": "pair"}, "Choose one of 'symmetric', 'asymmetric', 'instance'"),
+        ({"kind": "pair"}, "Choose one of 'symmetric', 'uniform', 'asymmetric', 'instance'"),
+        ({"kind": "uniform", "rate": None}, "rate must be"),
+        ({"kind": "uniform", "transition": "next"}, "transition is for kind='asymmetric'"),
         ({"rate": None}, "rate must be a number at least 0 and at most 1; got None"),
         ({"rate": float("nan")}, "rate must be"),
         ({"rate": 1.01}, "rate must be"),
@@ -263,6 +327,7 @@ def test_result_is_a_named_tuple():
         ({"rate": True}, "rate must be"),
         ({"transition": "next"}, "transition is for kind='asymmetric'"),
         ({"kind": "asymmetric", "transition": "cifar"}, "Did you mean 'cifar10'"),
+        ({"kind": "asymmetric", "transition": "cifar100"}, "needs the 100 classes .* got 3"),
         ({"kind": "asymmetric", "transition": "cifar10"}, "needs the 10 classes .* got 3"),
         ({"kind": "asymmetric", "transition": {0: 3}}, "names the class 3, which y has not"),
         ({"kind": "asymmetric", "transition": np.eye(3)}, "rate must be None"),
