@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .label_issues import find_label_issues
     from .label_noise import make_label_noise
     from .nets import EpochPlan, NoisyLabelClassifier
+    from .review import apply_review, export_review_csv, export_review_html
     from .sampler import CoresetSampler
     from .selector import CoresetSelector
 
@@ -25,6 +26,9 @@ __all__ = [
     "EpochPlan",
     "LabelAuditor",
     "NoisyLabelClassifier",
+    "apply_review",
+    "export_review_csv",
+    "export_review_html",
     "find_label_issues",
     "make_label_noise",
 ]
@@ -37,6 +41,9 @@ _HOME = {
     "EpochPlan": ".nets",
     "LabelAuditor": ".label_auditor",
     "NoisyLabelClassifier": ".nets",
+    "apply_review": ".review",
+    "export_review_csv": ".review",
+    "export_review_html": ".review",
     "find_label_issues": ".label_issues",
     "make_label_noise": ".label_noise",
 }

@@ -89,6 +89,36 @@ def check_coreset_size(value: Any, n_rows: int | None = None, *, has_auto: bool 
     return value
 
 
+def check_initial_subset(initial: Any, weights: np.ndarray) -> np.ndarray:
+    """Return the numbers of rows that are chosen already, none for None; some row must be left."""
+    rows = np.asarray([] if initial is None else initial)
+    if not rows.size:
+        return np.empty(0, np.int64)
+    remedy = "Give the numbers of rows of X, each once, or a mask of them."
+    if rows.dtype == bool and rows.shape == weights.shape:
+        rows = np.flatnonzero(rows)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu":
+        raise ValueError(
+            f"initial_subset has the shape {rows.shape} and the dtype {rows.dtype}, for an X of "
+            f"{len(weights)} rows. {remedy}"
+        )
+    if not rows.size:
+        return rows.astype(np.int64)
+    if rows.min() < 0 or rows.max() >= len(weights) or len(np.unique(rows)) < len(rows):
+        raise ValueError(
+            f"initial_subset holds numbers from {rows.min()} to {rows.max()}, {len(rows)} in all, "
+            f"which are not different rows from 0 to {len(weights) - 1}. {remedy}"
+        )
+    if not weights[rows].all():
+        raise ValueError(
+            f"initial_subset holds row {rows[weights[rows] == 0][0]}, whose sample_weight is zero. "
+            "Leave it out of the one, or give it a weight."
+        )
+    if len(rows) == np.count_nonzero(weights):
+        raise ValueError("initial_subset holds all rows: there is none left to choose.")
+    return rows.astype(np.int64)
+
+
 def check_sample_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
     """Return finite, non-negative float64 weights of shape (n_rows,), or None for None."""
     if sample_weight is None:

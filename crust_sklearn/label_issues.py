@@ -133,7 +133,7 @@ def find_label_issues(
     given, quality = judge.given_labels_, judge.label_quality_
     if y is not None:
         check_given_labels(y, given)
-    names = _get_names(index, y, len(given))
+    names = get_names(index, y, len(given))
     is_issue = quality < 0.5
     rows = np.arange(len(given))
     if not all_rows:
@@ -204,8 +204,25 @@ def check_given_labels(y: Any, given: np.ndarray) -> None:
         )
 
 
-def _get_names(index: Any, y: Any, n_rows: int) -> Any:
-    """Return the rows' names: as they are if they are pandas', else as an array."""
+def get_names(index: Any, y: Any, n_rows: int) -> Any:
+    """Return the rows' names: as they are if they are pandas', else as an array.
+
+    Parameters
+    ----------
+    index : array-like or pandas Index of shape (n_rows,), or None
+        The names; None: the index of y, or positions.
+    y : array-like or Series of shape (n_rows,), or None
+    n_rows : int
+
+    Returns
+    -------
+    names : pandas Index, Series or ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        If there are not as many names as rows.
+    """
     if index is None:
         index = getattr(y, "index", None)
         if index is None or callable(index):  # a list has a method of this name

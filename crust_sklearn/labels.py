@@ -149,3 +149,36 @@ def check_several_classes(classes: np.ndarray) -> None:
             f"y contains {found}: there is nothing to tell apart. Give rows of at least two "
             "classes."
         )
+
+
+def name_labels(labels: np.ndarray, class_names: Any, classes: np.ndarray) -> np.ndarray:
+    """Return what each label is called where people look at it.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_labels,)
+    class_names : sequence of shape (n_classes,), dict or None
+        The names of the classes, in their order or by label; None: labels are called as they are.
+    classes : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    names : ndarray of shape (n_labels,), dtype object
+
+    Raises
+    ------
+    ValueError
+        If a class has no name.
+    """
+    if class_names is None:
+        return np.array([str(label) for label in labels.tolist()], object)
+    if not isinstance(class_names, Mapping):
+        if len(class_names) != len(classes):
+            raise ValueError(
+                f"class_names has {len(class_names)} entries, and there are {len(classes)} "
+                "classes. Give one name for each of classes_, in this order, or a dict by label."
+            )
+        class_names = dict(zip(np.asarray(classes).tolist(), class_names, strict=True))
+    if missing := [label for label in np.unique(labels).tolist() if label not in class_names]:
+        raise ValueError(f"class_names lacks the labels {missing[:5]}. Give a name for each.")
+    return np.array([str(class_names[label]) for label in labels.tolist()], object)

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils import InputTags, Tags, _safe_indexing, check_consistent_length
 
-from .selector import BaseCoresetEstimator
+from .coreset_estimator import BaseCoresetEstimator
 
 # The tags that imbalanced-learn adds to scikit-learn's, in a form that does not need it installed.
 

@@ -83,6 +83,7 @@ sphinx_gallery_conf = {
         [
             "plot_quick_start.py",
             "plot_label_issues.py",
+            "plot_label_review.py",
             "plot_grid_search.py",
             "plot_paper_reference_default.py",
             "plot_tabular.py",

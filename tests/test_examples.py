@@ -14,6 +14,7 @@ TOPICS = {
     "grid_search",
     "jacobian",
     "label_issues",
+    "label_review",
     "other_methods",
     "own_method",
     "own_module",

@@ -6,6 +6,7 @@ from .jacobian import information_space, jacobian_spectrum, residual_alignment
 from .jacobian_display import JacobianSpectrumDisplay
 from .label_issues_display import LabelIssuesDisplay
 from .low_rank_display import LowRankDisplay
+from .review_display import ReviewDisplay
 
 __all__ = [
     "ClusterDisplay",
@@ -13,6 +14,7 @@ __all__ = [
     "JacobianSpectrumDisplay",
     "LabelIssuesDisplay",
     "LowRankDisplay",
+    "ReviewDisplay",
     "information_space",
     "jacobian_spectrum",
     "residual_alignment",

@@ -58,19 +58,3 @@ def get_row_names(n_rows: int, *sources: Any) -> np.ndarray:
 def get_feature_names(X: Any) -> list[str] | None:
     """Return the names of the columns of a DataFrame, None for anything else."""
     return [str(name) for name in X.columns] if hasattr(X, "columns") else None
-
-
-def name_labels(labels: np.ndarray, class_names: Any, classes: np.ndarray) -> np.ndarray:
-    """Return what each label is called in a figure."""
-    if class_names is None:
-        return np.array([str(label) for label in labels.tolist()], object)
-    if not isinstance(class_names, Mapping):
-        if len(class_names) != len(classes):
-            raise ValueError(
-                f"class_names has {len(class_names)} entries, and there are {len(classes)} "
-                "classes. Give one name for each of classes_, in this order, or a dict by label."
-            )
-        class_names = dict(zip(np.asarray(classes).tolist(), class_names, strict=True))
-    if missing := [label for label in np.unique(labels).tolist() if label not in class_names]:
-        raise ValueError(f"class_names lacks the labels {missing[:5]}. Give a name for each.")
-    return np.array([str(class_names[label]) for label in labels.tolist()], object)

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._images import to_images
 from .._validation import check_number
-from ..labels import check_labels
+from ..labels import check_labels, name_labels
 from ._gallery import draw_rows
-from ._images import to_images
 from ._pyplot import import_pyplot
 from ._rows import (
     check_input,
     check_n_rows,
     get_feature_names,
     get_row_names,
-    name_labels,
     take_rows,
 )
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from .._images import to_images
 from .._validation import check_number
 from ..label_issues import find_label_issues, get_judge
-from ..labels import check_labels
+from ..labels import check_labels, name_labels
 from ._gallery import draw_rows
-from ._images import to_images
 from ._pyplot import import_pyplot
-from ._rows import check_input, get_feature_names, get_row_names, name_labels, take_rows
+from ._rows import check_input, get_feature_names, get_row_names, take_rows
 
 
 class LabelIssuesDisplay:

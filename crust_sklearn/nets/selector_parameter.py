@@ -99,6 +99,11 @@ class SelectorParameterMixin:
         """
         selector = self.make_selector()
         strategy = make_strategy(selector.strategy)
+        if selector.initial_subset is not None:
+            raise ValueError(
+                "selector has an initial_subset, and a network chooses from all rows of its "
+                "training at every selection. Leave initial_subset at None."
+            )
         if gradient != "last-layer":
             return
         if not (isinstance(selector.metric, str) and selector.metric == "euclidean"):

@@ -88,6 +88,8 @@ class BaseStrategy(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
 
     # Whether the choice is by inner products of the rows, not by the metric.
     is_linear = False
+    # Whether it can choose rows that complement others: `_pick_more` is filled in.
+    can_extend = False
 
     def __init__(self, metric: Any = None):
         self.metric = metric
@@ -219,6 +221,52 @@ class BaseStrategy(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         indices = check_indices(indices, n_select, len(X), self)
         assignment, nearest = nearest_rows(X, indices, self.get_metric())
         return make_coreset(indices, assignment, nearest, sample_weight)
+
+    def extend_part(
+        self,
+        X: np.ndarray,
+        initial: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+    ) -> Coreset:
+        """Return the coreset of rows chosen before, and of more that complement them.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+        initial : ndarray of shape (n_initial,), dtype int64
+            The rows chosen before; at least one.
+        n_select : int
+            How many more to choose, from 0 to n_rows - n_initial.
+        sample_weight : ndarray of shape (n_rows,)
+        random_state : RandomState instance
+
+        Returns
+        -------
+        coreset : Coreset
+            Of n_initial + n_select rows, the initial ones first.
+        """
+        indices = initial
+        if n_select:
+            rest = np.setdiff1d(np.arange(len(X)), initial)
+            more = self._pick_more(X, initial, rest, n_select, sample_weight, random_state)
+            more = check_indices(more, n_select, len(rest), self)
+            indices = np.concatenate([initial, rest[more]])
+        assignment, nearest = nearest_rows(X, indices, self.get_metric())
+        return make_coreset(indices, assignment, nearest, sample_weight)
+
+    def _pick_more(
+        self,
+        X: np.ndarray,
+        initial: np.ndarray,
+        rest: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+    ) -> np.ndarray:
+        """Return, as positions in `rest`, the rows to choose when those of `initial` are."""
+        raise NotImplementedError(f"{type(self).__name__} has can_extend, and no _pick_more.")
 
     def merge(
         self,

@@ -11,6 +11,7 @@ from numpy.random import RandomState
 
 from .._validation import check_choice, check_number
 from .base import BaseDistanceStrategy
+from .distances import distance_matrix
 
 # Choices by whole rows of the distance matrix, before lists of near rows replace them.
 N_DENSE = 6
@@ -59,6 +60,8 @@ class FacilityLocation(BaseDistanceStrategy):
     array([2, 3])
     """
 
+    can_extend = True
+
     def __init__(self, optimizer: str = "lazy", epsilon: float = 0.01, metric: Any = None):
         super().__init__(metric=metric)
         self.optimizer = optimizer
@@ -79,8 +82,31 @@ class FacilityLocation(BaseDistanceStrategy):
         sample_weight: np.ndarray,
         random_state: RandomState,
     ) -> np.ndarray:
-        weights = (sample_weight / sample_weight.max()).astype(np.float32)
         start = distances.max(initial=np.float32(0.0))
+        return self._choose(distances, n_select, sample_weight, random_state, start)
+
+    def _pick_more(
+        self,
+        X: np.ndarray,
+        initial: np.ndarray,
+        rest: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+    ) -> np.ndarray:
+        distances, _ = distance_matrix(X, self.get_metric())
+        start = distances[initial].min(axis=0)
+        return self._choose(distances[rest], n_select, sample_weight, random_state, start)
+
+    def _choose(
+        self,
+        distances: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+        start: Any,
+    ) -> np.ndarray:
+        weights = (sample_weight / sample_weight.max()).astype(np.float32)
         if self.optimizer == "lazy":
             return lazy_greedy(distances, weights, n_select, start)[0]
         n_rows = len(distances)
@@ -219,7 +245,7 @@ def _sift_down(
 
 @numba.njit(cache=True, nogil=True)
 def lazy_greedy(
-    distances: np.ndarray, weights: np.ndarray, n_select: int, start: np.float32
+    distances: np.ndarray, weights: np.ndarray, n_select: int, start: Any
 ) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
     """Return the exact greedy choice of `n_select` rows and the gain of each.
 
@@ -229,8 +255,9 @@ def lazy_greedy(
         From the rows to choose from to the points to cover: the same, or others.
     weights : ndarray of shape (n_points,), dtype float32
     n_select : int
-    start : float32
-        Every point's distance before the first choice: at least the largest distance.
+    start : float32 or ndarray of shape (n_points,), dtype float32
+        Every point's distance before the first choice: to what was chosen before, or, for all of
+        them, at least the largest distance.
 
     Returns
     -------
@@ -238,7 +265,8 @@ def lazy_greedy(
     gains : ndarray of shape (n_select,), dtype float64
     """
     n_rows, n_columns = distances.shape
-    nearest = np.full(n_columns, start, np.float32)
+    nearest = np.empty(n_columns, np.float32)
+    nearest[:] = start
     lists = _list_near(distances[:0], nearest)
     gains = np.empty(n_rows)
     for i in range(n_rows):
@@ -269,16 +297,16 @@ def lazy_greedy(
 
 @numba.njit(cache=True, nogil=True)
 def stochastic_greedy(
-    distances: np.ndarray, weights: np.ndarray, start: np.float32, draws: np.ndarray
+    distances: np.ndarray, weights: np.ndarray, start: Any, draws: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
     """Return the choice of stochastic greedy and the gain of each.
 
     Parameters
     ----------
-    distances : ndarray of shape (n_rows, n_rows), dtype float32
-    weights : ndarray of shape (n_rows,), dtype float32
-    start : float32
-        Every row's distance before the first choice: at least the largest distance.
+    distances : ndarray of shape (n_rows, n_points), dtype float32
+    weights : ndarray of shape (n_points,), dtype float32
+    start : float32 or ndarray of shape (n_points,), dtype float32
+        As of `lazy_greedy`.
     draws : ndarray of shape (n_select, n_candidates), dtype float32
         Uniform numbers in [0, 1), one for every candidate of every step.
 
@@ -287,9 +315,10 @@ def stochastic_greedy(
     indices : ndarray of shape (n_select,), dtype int64
     gains : ndarray of shape (n_select,), dtype float64
     """
-    n_rows = distances.shape[0]
+    n_rows, n_columns = distances.shape
     n_select, n_candidates = draws.shape
-    nearest = np.full(n_rows, start, np.float32)
+    nearest = np.empty(n_columns, np.float32)
+    nearest[:] = start
     rest = np.arange(n_rows)
     size = n_rows
     indices = np.empty(n_select, np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from .base import BaseStrategy
-from .low_rank import greedy_rows
+from .low_rank import greedy_rows, project_out
 
 
 class GreedyCSS(BaseStrategy):
@@ -61,8 +61,21 @@ class GreedyCSS(BaseStrategy):
     """
 
     is_linear = True
+    can_extend = True
 
     def _pick(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> np.ndarray:
         return greedy_rows(X, n_select, sample_weight, against="residual")
+
+    def _pick_more(
+        self,
+        X: np.ndarray,
+        initial: np.ndarray,
+        rest: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+    ) -> np.ndarray:
+        rows = project_out(X, initial)[rest]
+        return self._pick(rows, n_select, sample_weight[rest], random_state)

@@ -33,12 +33,16 @@ LOCK = "lock"
 
 
 class Group(NamedTuple):
-    """Rows of X to choose from, how many of them, their weights, and what seeds the choice."""
+    """Rows of X to choose from, how many of them, their weights, and what seeds the choice.
+
+    With `initial`, the positions of rows that were chosen before, `n_select` counts the others.
+    """
 
     rows: np.ndarray
     n_select: int
     sample_weight: np.ndarray
     seed: int
+    initial: np.ndarray | None = None
 
 
 def select_in_groups(
@@ -115,6 +119,12 @@ class _Foreign(BaseStrategy):
 def _plan(strategy: BaseStrategy, X: Any, group: Group) -> tuple[list[Part], Any]:
     """Return the parts of a group, and the random state of what comes after them."""
     n_rows = len(group.rows)
+    if group.initial is not None and strategy.get_max_rows() < n_rows:
+        raise ValueError(
+            f"initial_subset needs the distances of all rows of a group at once: {n_rows} rows are "
+            f"more than the {strategy.get_max_rows():.0f} that fit in memory. Raise "
+            "sklearn.set_config(working_memory=...), or choose from fewer rows."
+        )
     if n_rows <= strategy.get_max_rows():
         return [Part(np.arange(n_rows), group.n_select, group.seed)], None
     random_state = check_random_state(group.seed)
@@ -127,12 +137,16 @@ def _narrow(group: Group, part: Part) -> Group:
     In a tuple: joblib puts arrays by themselves on one of Dask's workers, where they may be lost.
     """
     rows, weights = group.rows[part.rows], group.sample_weight[part.rows]
-    return Group(rows, part.n_select, weights, part.random_state)
+    return Group(rows, part.n_select, weights, part.random_state, group.initial)
 
 
 def _select_part(strategy: BaseStrategy, source: Any, part: Group) -> Coreset:
     X = _take(_open(source), part.rows)
     random_state = check_random_state(part.seed)
+    if part.initial is not None:
+        return strategy.extend_part(
+            X, part.initial, part.n_select, part.sample_weight, random_state
+        )
     return strategy.select_part(X, part.n_select, part.sample_weight, random_state)
 
 

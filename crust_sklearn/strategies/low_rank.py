@@ -39,6 +39,32 @@ def row_norms(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.sqrt(weights * np.einsum("ij,ij->i", rows, rows))
 
 
+def project_out(X: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return what is left of the rows outside the span of some of them, up to a common factor.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    chosen : ndarray of shape (n_chosen,), dtype int64
+
+    Returns
+    -------
+    rows : ndarray of shape (n_rows, n_features), dtype float64
+        Zero where nothing but rounding is left.
+    """
+    rows, ones, _ = scale_rows(X, np.ones(len(X)))
+    floor = rank_tolerance(rows.shape) * row_norms(rows, ones)
+    basis, triangle, _ = linalg.qr(
+        rows[chosen].T, mode="economic", pivoting=True, check_finite=False
+    )
+    diagonal = np.abs(np.diagonal(triangle))
+    basis = basis[:, : np.sum(diagonal > rank_tolerance(rows.shape) * diagonal[0])]
+    for _ in range(2):  # twice is enough (Kahan, Parlett)
+        rows -= (rows @ basis) @ basis.T
+    rows[row_norms(rows, ones) <= floor] = 0.0
+    return rows
+
+
 def rank_tolerance(shape: tuple[int, ...]) -> float:
     """Return the relative size under which a float64 residual is rounding."""
     return float(np.finfo(np.float64).eps * max(shape))

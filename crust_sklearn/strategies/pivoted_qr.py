@@ -7,7 +7,7 @@ from numpy.random import RandomState
 from scipy import linalg
 
 from .base import BaseStrategy
-from .low_rank import fill_by_norm, rank_tolerance, row_norms, scale_rows
+from .low_rank import fill_by_norm, project_out, rank_tolerance, row_norms, scale_rows
 
 
 class PivotedQR(BaseStrategy):
@@ -48,6 +48,7 @@ class PivotedQR(BaseStrategy):
     """
 
     is_linear = True
+    can_extend = True
 
     def _pick(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
@@ -62,3 +63,15 @@ class PivotedQR(BaseStrategy):
         diagonal = np.abs(np.diagonal(triangle))
         rank = int(np.sum(diagonal > tolerance * diagonal[0]))
         return fill_by_norm(pivots[: min(rank, n_select)], norms, n_select)
+
+    def _pick_more(
+        self,
+        X: np.ndarray,
+        initial: np.ndarray,
+        rest: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+    ) -> np.ndarray:
+        rows = project_out(X, initial)[rest]
+        return self._pick(rows, n_select, sample_weight[rest], random_state)

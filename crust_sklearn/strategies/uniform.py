@@ -28,7 +28,20 @@ class Uniform(BaseStrategy):
     3
     """
 
+    can_extend = True
+
     def _pick(
         self, X: np.ndarray, n_select: int, sample_weight: np.ndarray, random_state: RandomState
     ) -> np.ndarray:
         return np.lexsort(X.T)[random_state.permutation(len(X))[:n_select]]
+
+    def _pick_more(
+        self,
+        X: np.ndarray,
+        initial: np.ndarray,
+        rest: np.ndarray,
+        n_select: int,
+        sample_weight: np.ndarray,
+        random_state: RandomState,
+    ) -> np.ndarray:
+        return self._pick(X[rest], n_select, sample_weight[rest], random_state)

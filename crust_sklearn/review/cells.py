@@ -1,0 +1,73 @@
+"""Values as the text of a table's cells, which a spreadsheet must not take for formulas."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+
+# What spreadsheets begin a formula with, after the apostrophes that `quote` puts before it; or
+# nothing, which could not be told from a cell that is not filled in.
+FORMULA = re.compile(r"'*([=+\-@\t\r\n]|\Z)")
+
+
+def to_texts(values: Any) -> list[str]:
+    """Return values as text: labels, or names of rows.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_values,)
+
+    Returns
+    -------
+    texts : list of str
+    """
+    values = np.asarray(values)
+    if values.dtype.kind == "M":  # whose nanoseconds would become integers
+        values = values.astype("datetime64[us]")
+    return [str(value) for value in values.tolist()]
+
+
+def quote(text: str) -> str:
+    """Return a text as one that no spreadsheet evaluates: with an apostrophe before a formula.
+
+    A number below zero is none. Of an empty text the apostrophe is left, as in a spreadsheet.
+
+    Examples
+    --------
+    >>> from crust_sklearn.review.cells import quote, unquote
+    >>> quote("=1+1"), quote("-3"), unquote(quote("=1+1"))
+    ("'=1+1", '-3', '=1+1')
+    """
+    return f"'{text}" if FORMULA.match(text) and to_number(text) is None else text
+
+
+def unquote(text: str) -> str:
+    """Return the text that `quote` was given."""
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
+def to_number(text: str) -> Decimal | None:
+    """Return the number that a text is, with a point or a comma for its decimals; or None."""
+    try:
+        number = Decimal(text.strip().replace(",", "."))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def get_meaning(text: str) -> Decimal | str:
+    """Return what is left of a text when a spreadsheet has saved it: of numbers, their value.
+
+    ``"007"``, ``"7"`` and ``"7.0"`` mean the same, and so do ``"True"`` and ``"TRUE"``; so do texts
+    that differ in the space around them, in their line ends, or in how an accent is composed.
+    """
+    number = to_number(text)
+    if number is not None:
+        return number
+    if text.strip().casefold() in {"true", "false"}:
+        return text.strip().casefold()
+    return unicodedata.normalize("NFC", "\n".join(text.splitlines()).strip())
