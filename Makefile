@@ -62,10 +62,11 @@ format: $(STAMP) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(STAMP) ## build docs/_build/html, running the examples; then its doctests, its links
+docs: $(STAMP) ## build docs/_build/html, running the examples; then its doctests, links, pages
 	@MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -d docs/_build/doctrees $(SPHINX_FLAGS) docs docs/_build/html
-	@$(BIN)/python -m pytest -q -n auto -p no:cacheprovider --doctest-glob="*.rst" docs/*.rst docs/user_guide
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -p no:cacheprovider --doctest-glob="*.rst" docs/*.rst docs/user_guide
 	@$(BIN)/python docs/check_links.py docs/_build/html
+	@$(BIN)/python docs/check_pages.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 $(STAMP2): pyproject.toml constraints.txt benchmarks/requirements.txt
@@ -93,7 +94,8 @@ tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
 		name=$$1; shift; \
 		$(BIN)/python -m benchmarks report --csv benchmarks/results/$$name.csv "$$@" \
 			> docs/user_guide/tables/$$name.md; }; \
-	report robustness --recipe constant --figure docs/_static/robustness.png; \
+	report robustness --recipe constant --figure docs/_static/robustness.png \
+		--bars-figure docs/_static/first.png; \
 	report keel --recipe constant; \
 	report unseen; \
 	report images; \

@@ -35,6 +35,7 @@ from _command import make_parser
 from _places import RESULTS
 from _results import Results
 from protocol import methods, recipes, sets
+from protocol.bars import draw_bars
 from protocol.choice import print_choice
 from protocol.figures import Figures
 from protocol.report import draw, draw_cost, print_changes, print_report, sort_methods
@@ -84,6 +85,7 @@ def parse_args(argv=None):
             own.add_argument("--sort", action="store_true", help="methods by the gap they close")
             own.add_argument("--figure", type=Path, help="draw it, too")
             own.add_argument("--cost-figure", type=Path, help="draw gap closed against time")
+            own.add_argument("--bars-figure", type=Path, help="draw plain and default alone")
     args = parser.parse_args(argv)
     try:
         args.sets = expand(args.sets, sets.GROUPS, sets.SETS)
@@ -139,6 +141,8 @@ def report(args):
             draw_cost(figures, cells, shown, args.cost_figure)
         if args.figure is not None:
             draw(figures, cells, shown, args.figure)
+        if args.bars_figure is not None:
+            draw_bars(figures, cells, args.bars_figure)
 
 
 def main():

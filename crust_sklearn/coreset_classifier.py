@@ -66,7 +66,9 @@ class CoresetClassifier(DocLinkMixin, MetaEstimatorMixin, ClassifierMixin, BaseE
     >>> from sklearn.linear_model import LogisticRegression
     >>> from crust_sklearn import CoresetClassifier, CoresetSelector
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = CoresetClassifier(LogisticRegression(max_iter=500), CoresetSelector(coreset_size=30))
+    >>> clf = CoresetClassifier(
+    ...     LogisticRegression(max_iter=500), CoresetSelector(coreset_size=30)
+    ... )
     >>> bool(clf.fit(X, y).score(X, y) > 0.9)
     True
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: The paper's algorithm, as written: medoids of each predicted class, weighted by their clusters.
+#: The paper's algorithm, as written: medoids of each predicted class, weighted.
 PAPER: dict[str, Any] = {
     "selector": "facility-location",
     "coreset_size": 0.5,
@@ -17,7 +17,7 @@ PAPER: dict[str, Any] = {
     "mixup_alpha": 1.0,
 }
 
-#: What the authors' published code does in effect: the most central half of each given label.
+#: What the authors' published code does in effect: the central half of each label.
 REFERENCE: dict[str, Any] = {
     "selector": "centrality",
     "coreset_size": 0.5,

@@ -73,7 +73,9 @@ class Watch(Callback):
         with torch.no_grad():
             predicted = net.module_.eval()(self.X_test).argmax(dim=1).numpy()
         net.history.record("test_accuracy", np.mean(predicted == self.y_test))
-        rows = getattr(net, "coreset_indices_", slice(None))  # before the first coreset: all
+        rows = getattr(
+            net, "coreset_indices_", slice(None)
+        )  # before the first coreset: all
         net.history.record("clean", self.is_right[rows].mean())
 
 
@@ -91,7 +93,9 @@ def run(options, seed):
     """Train one net on one split with one draw of noise; return its curves and the seconds."""
     X, y = load_digits(return_X_y=True)
     X = (X / 16).astype(np.float32)
-    X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=seed)
+    X, X_test, y, y_test = train_test_split(
+        X, y, test_size=0.3, stratify=y, random_state=seed
+    )
     noisy = make_label_noise(y, "symmetric", NOISE_RATE, random_state=seed)
     net = make_net(options, seed, Watch(X_test, y_test, ~noisy.is_wrong))
     net.fit(X, noisy.y)
@@ -113,7 +117,9 @@ def find_twin(name):
 
     earlier = list(METHODS)[: list(METHODS).index(name)]
     crust = (o for o in earlier if METHODS[o] is not None)
-    return next((o for o in crust if settings(METHODS[o]) == settings(METHODS[name])), None)
+    return next(
+        (o for o in crust if settings(METHODS[o]) == settings(METHODS[name])), None
+    )
 
 
 def run_all():
@@ -142,7 +148,9 @@ def print_table(results):
         runs = results[find_twin(name) or name]
         accuracy = [run["test_accuracy"][-1] for run in runs]
         clean = np.mean([run["clean"][-1] for run in runs])
-        ratio = np.median([a["seconds"] / b["seconds"] for a, b in zip(runs, plain, strict=True)])
+        ratio = np.median(
+            [a["seconds"] / b["seconds"] for a, b in zip(runs, plain, strict=True)]
+        )
         print(
             f"| {name:32}| {np.mean(accuracy):7.1%} ± {100 * np.std(accuracy, ddof=1):3.1f} "
             f"| {f'{clean:.1%}' + (' (all rows)' if runs is plain else ''):>25} | {ratio:15.2f} |"
@@ -151,7 +159,9 @@ def print_table(results):
         if twin := find_twin(name):
             print(f"\n'{name}' has the same settings as '{twin}': not run twice.")
     fitted = np.mean([run["given_labels_fitted"] for run in plain])
-    print(f"\nPlain training ends up with {fitted:.0%} of the given labels learnt by heart.")
+    print(
+        f"\nPlain training ends up with {fitted:.0%} of the given labels learnt by heart."
+    )
 
 
 def plot(results):
@@ -170,7 +180,12 @@ def plot(results):
     left.legend(loc="lower left", frameon=False, fontsize=12, handlelength=2.4)
     right.set_title("Correctly labelled rows in the coreset", loc="left", fontsize=14)
     right.axhline(1 - NOISE_RATE, color="#666666", linewidth=1.5, linestyle=(0, (4, 2)))
-    at = {"x": COMMON["max_epochs"], "y": 1 - NOISE_RATE - 0.008, "ha": "right", "va": "top"}
+    at = {
+        "x": COMMON["max_epochs"],
+        "y": 1 - NOISE_RATE - 0.008,
+        "ha": "right",
+        "va": "top",
+    }
     right.text(s="of all rows", color="#444444", fontsize=12, **at)
     for axis in (left, right):
         axis.set_xlabel("Epoch")
@@ -188,12 +203,16 @@ def draw(axis, runs, what, **style):
     epochs = 1 + np.arange(curves.shape[1])
     mean, std = curves.mean(axis=0), curves.std(axis=0, ddof=1)
     axis.plot(epochs, mean, linewidth=2.2, **style)
-    axis.fill_between(epochs, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
+    axis.fill_between(
+        epochs, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0
+    )
 
 
 if __name__ == "__main__":
     start = time.perf_counter()
-    torch.set_num_threads(1)  # as fast for so small a network, and steadier on a busy machine
+    torch.set_num_threads(
+        1
+    )  # as fast for so small a network, and steadier on a busy machine
     results = run_all()
     print_table(results)
     plot(results)

@@ -83,7 +83,9 @@ folder.cleanup()
 
 # %%
 # Against a run that was never cut off:
-whole = CRUSTClassifier(MLP, max_epochs=30, callbacks=callbacks[:1], **settings).fit(X, y_noisy)
+whole = CRUSTClassifier(MLP, max_epochs=30, callbacks=callbacks[:1], **settings).fit(
+    X, y_noisy
+)
 for name, clf in {"cut off": cut_off, "resumed": resumed, "whole": whole}.items():
     print(f"{name:8} test accuracy {clf.score(X_test, y_test):.1%}")
 
@@ -96,7 +98,11 @@ for ax, column in zip(axes, ("train_loss", "new_rows"), strict=True):
     ):
         ax.plot(clf.history[:, "epoch"], clf.history[:, column], label=name, **style)
     ax.axvline(12.5, color="gray", linewidth=1, linestyle=":")
-    ax.set(xlabel="epoch", title=column, yscale="log" if column == "train_loss" else "symlog")
+    ax.set(
+        xlabel="epoch",
+        title=column,
+        yscale="log" if column == "train_loss" else "symlog",
+    )
 axes[0].legend()
 axes[1].set_ylim(0, 2000)
 plt.show()

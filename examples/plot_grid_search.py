@@ -87,7 +87,10 @@ print(f"chosen by DMI: {search.best_params_}")
 # -----------------------------------------------
 # The truth, which the search did not know: accuracy on the test labels, after a fit of all
 # training rows.
-truth = [clf.set_params(coreset_size=size).fit(X, y_given).score(X_test, y_test) for size in sizes]
+truth = [
+    clf.set_params(coreset_size=size).fit(X, y_given).score(X_test, y_test)
+    for size in sizes
+]
 print(f"{'score':10} {'chosen size':>11} {'test accuracy':>14}")
 for name in scoring:
     best = np.argmax(search.cv_results_[f"mean_test_{name}"])
@@ -101,8 +104,17 @@ markers = dict(zip(scoring, "os^D", strict=True))
 for name in scoring:
     scores = search.cv_results_[f"mean_test_{name}"]
     best = np.argmax(scores)
-    axes[0].plot(sizes, scores, color=colors[name], marker=markers[name], markersize=4, label=name)
-    axes[0].plot(sizes[best], scores[best], markers[name], color=colors[name], markersize=11)
+    axes[0].plot(
+        sizes,
+        scores,
+        color=colors[name],
+        marker=markers[name],
+        markersize=4,
+        label=name,
+    )
+    axes[0].plot(
+        sizes[best], scores[best], markers[name], color=colors[name], markersize=11
+    )
 axes[0].set(xlabel="coreset_size", title="cross-validated scores (large: its choice)")
 axes[0].legend()
 axes[1].plot(sizes, truth, color="black", marker="o")

@@ -57,18 +57,27 @@ for name, net in {"early": early, "late": late}.items():
 # between sets of the same size. The Jacobian of the logits has 4000 rows, ten for each example; it
 # is never formed. On the left its singular values, with the knee; on the right the share of the
 # residuals' energy that the leading directions explain.
-rows = np.concatenate([np.flatnonzero(~noise.is_wrong)[:200], np.flatnonzero(noise.is_wrong)[:200]])
+rows = np.concatenate(
+    [np.flatnonzero(~noise.is_wrong)[:200], np.flatnonzero(noise.is_wrong)[:200]]
+)
 for name, net in {"early": early, "late": late}.items():
     display = JacobianSpectrumDisplay.from_estimator(
         net, X[rows], noise.y[rows], y_true=y[rows], n_components=60, random_state=0
     )
     display.figure_.suptitle(f"{name} network")
     values = display.spectrum.singular_values
-    print(f"{name}: the 10th singular value is {values[9] / values[0]:.2f} of the first, ", end="")
+    print(
+        f"{name}: the 10th singular value is "
+        f"{values[9] / values[0]:.2f} of the first, ",
+        end="",
+    )
     print(f"the 60th {values[59] / values[0]:.2f}")
     for kind in ("clean", "wrong"):
         share = getattr(display.alignment, kind)
-        print(f"  {kind}: {share[9]:.1%} of the energy in 10 directions, {share[59]:.1%} in 60")
+        print(
+            f"  {kind}: {share[9]:.1%} of the energy in 10 directions,",
+            f"{share[59]:.1%} in 60",
+        )
 plt.show()
 
 # %%
@@ -97,7 +106,13 @@ display = LowRankDisplay.from_estimator(
     clf,
     X[rows],
     noise.y[rows],
-    strategies=["facility-location", "centrality", "pivoted-qr", "greedy-css", "uniform"],
+    strategies=[
+        "facility-location",
+        "centrality",
+        "pivoted-qr",
+        "greedy-css",
+        "uniform",
+    ],
     sizes=[2, 5, 10, 20, 50, 100],
     n_repeats=3,
     random_state=0,

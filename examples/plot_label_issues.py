@@ -49,7 +49,9 @@ issues.head()
 # Look
 # ----
 # :class:`~crust_sklearn.inspection.LabelIssuesDisplay` shows what to look at first.
-LabelIssuesDisplay.from_estimator(clf, X, n_issues=15, image_shape=(8, 8), cmap="gray_r")
+LabelIssuesDisplay.from_estimator(
+    clf, X, n_issues=15, image_shape=(8, 8), cmap="gray_r"
+)
 plt.show()
 
 # %%
@@ -67,8 +69,12 @@ print(f"the suggested label is the true one in {is_right.mean():.1%}")
 
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 length = np.arange(1, len(issues) + 1)
-ax.plot(length, precision, color="#0072B2", label="precision: listed labels that are wrong")
-ax.plot(length, recall, color="#D55E00", linestyle="--", label="recall: wrong labels listed")
+ax.plot(
+    length, precision, color="#0072B2", label="precision: listed labels that are wrong"
+)
+ax.plot(
+    length, recall, color="#D55E00", linestyle="--", label="recall: wrong labels listed"
+)
 ax.set(xlabel="length of the list", ylim=(0, 1.03))
 ax.legend(loc="center right")
 plt.show()
@@ -111,7 +117,9 @@ print(f"{'(CRUSTClassifier':20} test accuracy {clf.score(X_test, y_test):.1%})")
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for position, found in enumerate(accuracy.values()):
     ax.scatter(found, [position] * 3, color="#0072B2", s=20)
-    ax.scatter(np.mean(found), position, color="#D55E00", marker="|", s=300, linewidth=2)
+    ax.scatter(
+        np.mean(found), position, color="#D55E00", marker="|", s=300, linewidth=2
+    )
 ax.invert_yaxis()
 ax.margins(y=0.15)
 ax.grid(axis="x", alpha=0.3)
@@ -140,6 +148,11 @@ medoids = CRUSTClassifier(
 )
 medoids.fit(X, y_given)
 medoid_of_row = medoids.coreset_indices_[medoids.coreset_assignment_]
-print(f"rows with the label of their medoid: {(y_given[medoid_of_row] == y_given).mean():.1%}")
-ClusterDisplay.from_estimator(medoids, X, y_given, n_members=15, image_shape=(8, 8), cmap="gray_r")
+print(
+    "rows with the label of their medoid:",
+    f"{(y_given[medoid_of_row] == y_given).mean():.1%}",
+)
+ClusterDisplay.from_estimator(
+    medoids, X, y_given, n_members=15, image_shape=(8, 8), cmap="gray_r"
+)
 plt.show()

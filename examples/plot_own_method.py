@@ -21,7 +21,12 @@ from sklearn.model_selection import train_test_split
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
-from crust_sklearn import CRUSTClassifier, EpochPlan, NoisyLabelClassifier, make_label_noise
+from crust_sklearn import (
+    CRUSTClassifier,
+    EpochPlan,
+    NoisyLabelClassifier,
+    make_label_noise,
+)
 from crust_sklearn.baselines import ELRClassifier
 from crust_sklearn.modules import MLP
 
@@ -66,7 +71,9 @@ class MarginRanking(NoisyLabelClassifier):
         rows = self.training_.rows
         margins = self.get_row_state("margins", 1)[:, 0].cpu().numpy()
         n_out = round(self.share * len(rows))
-        return EpochPlan(np.sort(rows[np.argsort(margins[rows], kind="stable")[n_out:]]))
+        return EpochPlan(
+            np.sort(rows[np.argsort(margins[rows], kind="stable")[n_out:]])
+        )
 
     def get_fitted_attributes(self):
         margins = self.get_row_state("margins", 1)[:, 0].cpu().numpy()
@@ -119,7 +126,9 @@ for name, found in curves.items():
 # Plain training is best early on, then gets worse. Bootstrapping puts this off. Margin ranking,
 # which is told the share of wrong labels, ELR and the default, which are not, keep what has been
 # learnt.
-fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained", width_ratios=(3, 2))
+fig, axes = plt.subplots(
+    1, 2, figsize=(9.5, 3.8), layout="constrained", width_ratios=(3, 2)
+)
 palette = "black", "#CC79A7", "#D55E00", "#0072B2", "#009E73"
 colors = dict(zip(methods, palette, strict=True))
 for position, (name, found) in enumerate(curves.items()):
@@ -127,7 +136,9 @@ for position, (name, found) in enumerate(curves.items()):
     epochs = 1 + np.arange(accuracy.shape[1])
     axes[0].plot(epochs, accuracy.mean(axis=0), color=colors[name], label=name)
     axes[1].scatter(accuracy[:, -1], [position] * 3, color=colors[name], s=24)
-    axes[1].scatter(accuracy[:, -1].mean(), position, color=colors[name], marker="|", s=300)
+    axes[1].scatter(
+        accuracy[:, -1].mean(), position, color=colors[name], marker="|", s=300
+    )
 axes[0].axvline(ranking.n_ranked + 0.5, color="gray", linestyle=":", linewidth=1)
 axes[0].set(xlabel="epoch", title="test accuracy, mean of 3 seeds", ylim=(0.6, 1))
 axes[0].legend(loc="lower left", ncols=2)

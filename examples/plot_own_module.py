@@ -76,7 +76,7 @@ except ValueError as error:
 # have. The default judges labels by the features, so that the criterion only trains; the other
 # settings of ``gradient`` are the criterion's gradients, taken by autograd.
 class SymmetricCrossEntropy(nn.Module):
-    """Cross-entropy and its reverse (Wang et al., ICCV 2019), in which log 0 is -4, for logits."""
+    """Cross-entropy and its reverse, with -4 for log 0 (Wang et al., ICCV 2019)."""
 
     def __init__(self, alpha=0.1, beta=1.0, reduction="mean"):
         super().__init__()

@@ -51,7 +51,9 @@ rng = np.random.default_rng(0)
 X_2d = np.vstack([rng.normal(0, 0.5, (100, 2)), rng.uniform(-4, 4, (100, 2))])
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for ax, n_neighbors in zip(axes, (1, 10, 100), strict=True):
-    chosen = CoresetSelector(Densest(n_neighbors), coreset_size=80).fit(X_2d).sample_indices_
+    chosen = (
+        CoresetSelector(Densest(n_neighbors), coreset_size=80).fit(X_2d).sample_indices_
+    )
     ax.scatter(*X_2d.T, s=12, color="#BBBBBB")
     ax.scatter(*X_2d[chosen].T, s=12, color="#0072B2")
     ax.set(title=f"n_neighbors={n_neighbors}", xticks=[], yticks=[], aspect="equal")
@@ -101,7 +103,10 @@ for name in names:
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
 for ax, found, title in zip(
-    axes, (clean, accuracy), ("right labels in the last coreset", "test accuracy"), strict=True
+    axes,
+    (clean, accuracy),
+    ("right labels in the last coreset", "test accuracy"),
+    strict=True,
 ):
     for position, name in enumerate(names[::-1]):
         color = "#D55E00" if name == "densest" else "#0072B2"

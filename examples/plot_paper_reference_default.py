@@ -58,7 +58,10 @@ for seed in range(3):
         first.setdefault(name, (clf, ~noise.is_wrong))
 
 for name, found in accuracy.items():
-    print(f"{name:15} test accuracy {np.mean(found):.1%} ({min(found):.1%} to {max(found):.1%})")
+    print(
+        f"{name:15} test accuracy {np.mean(found):.1%}",
+        f"({min(found):.1%} to {max(found):.1%})",
+    )
 
 # %%
 # How clean were the coresets?
@@ -75,7 +78,9 @@ plt.show()
 
 # %%
 # The figures of a display can be had without its figure: here, to draw all three into one.
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", width_ratios=[2, 1])
+fig, axes = plt.subplots(
+    1, 2, figsize=(9, 3.6), layout="constrained", width_ratios=[2, 1]
+)
 colors = {"paper": "#D55E00", "reference code": "#0072B2", "default": "#009E73"}
 for position, (name, (clf, is_clean)) in enumerate(first.items()):
     display = CoresetDisplay.from_estimator(clf, is_clean=is_clean)

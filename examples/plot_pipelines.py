@@ -50,7 +50,9 @@ print(f"test accuracy {features.score(X_test, y_test):.1%}")
 # ``selector__``, also in a grid search.
 weighted = make_pipeline(
     MinMaxScaler(),
-    CoresetClassifier(LogisticRegression(max_iter=3000), CoresetSelector(coreset_size=80)),
+    CoresetClassifier(
+        LogisticRegression(max_iter=3000), CoresetSelector(coreset_size=80)
+    ),
 )
 weighted.fit(X, y)
 print(weighted[-1].selector_.sample_weight_[:5])
@@ -76,25 +78,37 @@ print(f"test accuracy {sampled.score(X_test, y_test):.1%}")
 # will do.
 pipelines = {
     "CoresetSelector,\nlogistic regression": (features, "coresetselector"),
-    "CoresetClassifier,\nlogistic regression": (weighted, "coresetclassifier__selector"),
+    "CoresetClassifier,\nlogistic regression": (
+        weighted,
+        "coresetclassifier__selector",
+    ),
     "CoresetSampler,\n1-nearest neighbour": (sampled, "coresetsampler"),
 }
 
 
 def score(pipeline, prefix, **params):
-    pipeline.set_params(**{f"{prefix}__{name}": value for name, value in params.items()})
+    pipeline.set_params(
+        **{f"{prefix}__{name}": value for name, value in params.items()}
+    )
     return pipeline.fit(X, y).score(X_test, y_test)
 
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.8), sharey=True, layout="constrained")
 for ax, (title, (pipeline, prefix)) in zip(axes, pipelines.items(), strict=True):
     chosen = [
-        score(pipeline, prefix, strategy="facility-location", coreset_size=size) for size in sizes
+        score(pipeline, prefix, strategy="facility-location", coreset_size=size)
+        for size in sizes
     ]
     random = np.array(
         [
             [
-                score(pipeline, prefix, strategy="uniform", coreset_size=size, random_state=seed)
+                score(
+                    pipeline,
+                    prefix,
+                    strategy="uniform",
+                    coreset_size=size,
+                    random_state=seed,
+                )
                 for seed in range(5)
             ]
             for size in sizes
@@ -103,7 +117,12 @@ for ax, (title, (pipeline, prefix)) in zip(axes, pipelines.items(), strict=True)
     ax.plot(sizes, chosen, marker="o", color="#0072B2", label="facility-location")
     ax.plot(sizes, random.mean(axis=1), marker="s", color="#D55E00", label="uniform")
     ax.fill_between(
-        sizes, random.min(axis=1), random.max(axis=1), color="#D55E00", alpha=0.15, linewidth=0
+        sizes,
+        random.min(axis=1),
+        random.max(axis=1),
+        color="#D55E00",
+        alpha=0.15,
+        linewidth=0,
     )
     ax.set_xscale("log", base=2)
     ax.set_xticks(sizes, sizes)

@@ -66,13 +66,22 @@ for seed in seeds:
 # Plain training is best early on and then gets worse, epoch by epoch, as it learns the wrong
 # labels. Stopping it in time would need right labels to tell the time by.
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-for name, nets, color in (("plain skorch", plain, "black"), ("CRUSTClassifier", crust, "#0072B2")):
+for name, nets, color in (
+    ("plain skorch", plain, "black"),
+    ("CRUSTClassifier", crust, "#0072B2"),
+):
     accuracy = np.array([net.history[:, "valid_acc"] for net in nets])
     epochs = 1 + np.arange(accuracy.shape[1])
     ax.plot(epochs, accuracy.mean(axis=0), color=color, label=name)
-    ax.fill_between(epochs, accuracy.min(axis=0), accuracy.max(axis=0), color=color, alpha=0.15)
+    ax.fill_between(
+        epochs, accuracy.min(axis=0), accuracy.max(axis=0), color=color, alpha=0.15
+    )
     print(f"{name:16} last epoch {accuracy[:, -1].mean():.1%}")
-ax.set(xlabel="epoch", ylabel="test accuracy", title="40 % wrong labels; mean and range of 3 seeds")
+ax.set(
+    xlabel="epoch",
+    ylabel="test accuracy",
+    title="40 % wrong labels; mean and range of 3 seeds",
+)
 ax.legend(loc="lower left")
 plt.show()
 
@@ -93,9 +102,16 @@ print(f"of these with a right label: {1 - noise.is_wrong[rows].mean():.1%}")
 # 0.5, another label does better.
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 bins = np.linspace(0, 1, 41)
-ax.hist(clf.label_quality_[~noise.is_wrong], bins, color="#0072B2", alpha=0.7, label="right")
 ax.hist(
-    clf.label_quality_[noise.is_wrong], bins, color="#D55E00", histtype="step", lw=2, label="wrong"
+    clf.label_quality_[~noise.is_wrong], bins, color="#0072B2", alpha=0.7, label="right"
+)
+ax.hist(
+    clf.label_quality_[noise.is_wrong],
+    bins,
+    color="#D55E00",
+    histtype="step",
+    lw=2,
+    label="wrong",
 )
 ax.axvline(0.5, color="black", linestyle="--", linewidth=1)
 ax.set(xlabel="label_quality_", ylabel="training rows")

@@ -36,7 +36,9 @@ is_far = np.arange(len(X)) >= len(groups)
 # One selector for each name
 # --------------------------
 # Circles are the chosen rows; their area is the weight: how many rows each stands for.
-fig, axes = plt.subplots(3, 3, figsize=(9, 9), sharex=True, sharey=True, layout="constrained")
+fig, axes = plt.subplots(
+    3, 3, figsize=(9, 9), sharex=True, sharey=True, layout="constrained"
+)
 for name, ax in zip(STRATEGIES, axes.flat, strict=True):
     selector = CoresetSelector(name, coreset_size=n_select, random_state=0).fit(X)
     chosen = selector.sample_indices_
@@ -47,7 +49,9 @@ for name, ax in zip(STRATEGIES, axes.flat, strict=True):
         facecolor="#0072B255",
         edgecolor="#0072B2",
     )
-    ax.set_title(f"{name}\n{is_far[chosen].sum()} of {n_select} rows are far out", fontsize=11)
+    ax.set_title(
+        f"{name}\n{is_far[chosen].sum()} of {n_select} rows are far out", fontsize=11
+    )
     ax.set(xticks=[], yticks=[], aspect="equal")
 plt.show()
 
@@ -72,7 +76,9 @@ print(f"{'strategy':18} {'objective':>9} {'chosen rows far out':>20}")
 for name in STRATEGIES:
     objectives, far_out = [], []
     for seed in range(10 if name in ("leverage", "uniform") else 1):
-        selector = CoresetSelector(name, coreset_size=n_select, random_state=seed).fit(X)
+        selector = CoresetSelector(name, coreset_size=n_select, random_state=seed).fit(
+            X
+        )
         objectives.append(selector.objective_)
         far_out.append(is_far[selector.sample_indices_].mean())
     print(f"{name:18} {np.mean(objectives):9.0f} {np.mean(far_out):20.0%}")

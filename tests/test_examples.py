@@ -11,7 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 TOPICS = {
     "callbacks",
+    "embeddings",
+    "from_cleanlab",
+    "from_skorch",
     "grid_search",
+    "image_folder",
     "jacobian",
     "label_issues",
     "label_review",
@@ -24,6 +28,7 @@ TOPICS = {
     "quick_start",
     "strategies_2d",
     "tabular",
+    "text",
 }
 REFERENCE = re.compile(r"sphx_glr_auto_examples_(\w+\.py)")
 

@@ -126,7 +126,9 @@ class AUMClassifier(StagesMixin, NoisyLabelClassifier):
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> clf = AUMClassifier(MLP, max_epochs=10, random_state=0, verbose=0).fit(X / 16, noisy.y)
+    >>> clf = AUMClassifier(MLP, max_epochs=10, random_state=0, verbose=0).fit(
+    ...     X / 16, noisy.y
+    ... )
     >>> bool(noisy.is_wrong[clf.coreset_indices_].mean() < 0.05)
     True
     >>> bool((clf.aum_[clf.coreset_indices_] >= clf.aum_threshold_).all())

@@ -87,7 +87,9 @@ class CoTeachingClassifier(NoiseRateMixin, BatchChoiceMixin, TwoNetworkClassifie
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> clf = CoTeachingClassifier(MLP, noise_rate=0.3, max_epochs=20, random_state=0, verbose=0)
+    >>> clf = CoTeachingClassifier(
+    ...     MLP, noise_rate=0.3, max_epochs=20, random_state=0, verbose=0
+    ... )
     >>> clf = clf.fit(X / 16, noisy.y)
     >>> bool(noisy.is_wrong[clf.coreset_indices_].mean() < 0.05)
     True

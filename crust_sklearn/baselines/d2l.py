@@ -109,7 +109,9 @@ class D2LClassifier(NoisyLabelClassifier):
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> clf = D2LClassifier(MLP, max_epochs=12, random_state=0, verbose=0).fit(X / 16, noisy.y)
+    >>> clf = D2LClassifier(MLP, max_epochs=12, random_state=0, verbose=0).fit(
+    ...     X / 16, noisy.y
+    ... )
     >>> clf.score(X / 16, y) > 0.9
     True
     """

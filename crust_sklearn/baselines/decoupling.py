@@ -91,7 +91,9 @@ class DecouplingClassifier(BatchChoiceMixin, TwoNetworkClassifier):
     >>> from crust_sklearn.baselines import DecouplingClassifier
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = DecouplingClassifier(MLP, max_epochs=10, random_state=0, verbose=0).fit(X / 16, y)
+    >>> clf = DecouplingClassifier(MLP, max_epochs=10, random_state=0, verbose=0).fit(
+    ...     X / 16, y
+    ... )
     >>> sizes = clf.coreset_history_.sizes
     >>> int(sizes[0]), bool(sizes[-1] < 200)
     (1797, True)

@@ -148,7 +148,9 @@ class DivideMixClassifier(MixMatchPair):
     >>> X, y = (X[:600] / 16).astype("float32"), y[:600]
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
     >>> options = {"max_epochs": 15, "batch_size": 32, "random_state": 0, "verbose": 0}
-    >>> clf = DivideMixClassifier(MLP, augment=GaussianNoise(0.15), **options).fit(X, noisy.y)
+    >>> clf = DivideMixClassifier(MLP, augment=GaussianNoise(0.15), **options).fit(
+    ...     X, noisy.y
+    ... )
     >>> bool(noisy.is_wrong[clf.coreset_indices_].mean() < 0.05)
     True
     """

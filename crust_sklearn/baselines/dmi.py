@@ -103,7 +103,9 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> clf = DMIClassifier(MLP, max_epochs=10, random_state=0, verbose=0).fit(X / 16, noisy.y)
+    >>> clf = DMIClassifier(MLP, max_epochs=10, random_state=0, verbose=0).fit(
+    ...     X / 16, noisy.y
+    ... )
     >>> clf.score(X / 16, y) > 0.85
     True
     """

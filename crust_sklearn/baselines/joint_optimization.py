@@ -115,7 +115,9 @@ class JointOptimizationClassifier(StagesMixin, NoisyLabelClassifier):
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
     >>> settings = dict(max_epochs=6, random_state=0, verbose=0)
-    >>> clf = JointOptimizationClassifier(MLP, relabel_lr=0.01, **settings).fit(X / 16, noisy.y)
+    >>> clf = JointOptimizationClassifier(MLP, relabel_lr=0.01, **settings).fit(
+    ...     X / 16, noisy.y
+    ... )
     >>> bool((clf.relabelled_.argmax(axis=1) == y).mean() > 0.9)
     True
     """

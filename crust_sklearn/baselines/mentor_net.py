@@ -154,7 +154,9 @@ class MentorNetClassifier(
     >>> clf = MentorNetClassifier(MLP, curriculum="learned", corrupted=0.3, **options)
     >>> clf = clf.fit(X, given, trusted=trusted)
     >>> is_wrong = given != y
-    >>> bool(clf.label_quality_[is_wrong].mean() < clf.label_quality_[~is_wrong].mean() - 0.5)
+    >>> bool(
+    ...     clf.label_quality_[is_wrong].mean() < clf.label_quality_[~is_wrong].mean() - 0.5
+    ... )
     True
     """
 

@@ -130,7 +130,9 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
     >>> from crust_sklearn.modules import MLP, GaussianNoise
     >>> X, y = load_digits(return_X_y=True)
     >>> noisy = make_label_noise(y, "symmetric", 0.3, random_state=0)
-    >>> clf = SSRClassifier(MLP, augment=GaussianNoise(), max_epochs=5, random_state=0, verbose=0)
+    >>> clf = SSRClassifier(
+    ...     MLP, augment=GaussianNoise(), max_epochs=5, random_state=0, verbose=0
+    ... )
     >>> clf = clf.fit(X / 16, noisy.y)
     >>> bool(noisy.is_wrong[clf.coreset_indices_].mean() < 0.03)
     True

@@ -358,7 +358,9 @@ def residual_alignment(
     >>> _ = net.fit(X / 16, y_noisy)
     >>> rows = slice(0, 200)
     >>> spectrum = jacobian_spectrum(net, X[rows] / 16, n_components=30, random_state=0)
-    >>> found = residual_alignment(net, X[rows] / 16, y_noisy[rows], spectrum, y_true=y[rows])
+    >>> found = residual_alignment(
+    ...     net, X[rows] / 16, y_noisy[rows], spectrum, y_true=y[rows]
+    ... )
     >>> bool(found.clean[-1] > found.wrong[-1])
     True
     """

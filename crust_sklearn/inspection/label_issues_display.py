@@ -59,7 +59,10 @@ class LabelIssuesDisplay:
     >>> from crust_sklearn.inspection import LabelIssuesDisplay
     >>> from crust_sklearn.modules import MLP
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> X, y = X[:500] / 16, make_label_noise(y_true[:500], "symmetric", 0.2, random_state=0).y
+    >>> X, y = (
+    ...     X[:500] / 16,
+    ...     make_label_noise(y_true[:500], "symmetric", 0.2, random_state=0).y,
+    ... )
     >>> clf = CRUSTClassifier(MLP, verbose=0, random_state=0).fit(X, y)
     >>> display = LabelIssuesDisplay.from_estimator(clf, X, n_issues=10, image_shape=(8, 8))
     >>> display.images.shape

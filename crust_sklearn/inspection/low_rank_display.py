@@ -50,7 +50,9 @@ class LowRankDisplay:
     >>> from sklearn.datasets import load_iris
     >>> from crust_sklearn.inspection import LowRankDisplay
     >>> X, _ = load_iris(return_X_y=True)
-    >>> display = LowRankDisplay.from_data(X, strategies=["pivoted-qr", "uniform"], random_state=0)
+    >>> display = LowRankDisplay.from_data(
+    ...     X, strategies=["pivoted-qr", "uniform"], random_state=0
+    ... )
     >>> display.sizes
     array([1, 2, 3])
     >>> ratio = display.errors["pivoted-qr"].mean(axis=1) / display.best_error

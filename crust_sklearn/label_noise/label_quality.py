@@ -359,7 +359,9 @@ def join_features(blocks: Sequence[np.ndarray]) -> np.ndarray:
     --------
     >>> import numpy as np
     >>> from crust_sklearn.label_noise import join_features
-    >>> join_features([np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[0.0], [100.0]])]).round(2)
+    >>> join_features(
+    ...     [np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[0.0], [100.0]])]
+    ... ).round(2)
     array([[-1.41,  0.  , -1.  ],
            [ 1.41,  0.  ,  1.  ]], dtype=float32)
     """

@@ -156,7 +156,8 @@ def make_label_noise(
 
     Every second cat is called a dog:
 
-    >>> noisy = make_label_noise(y, "asymmetric", 0.5, transition={"cat": "dog"}, random_state=0)
+    >>> called = {"cat": "dog"}
+    >>> noisy = make_label_noise(y, "asymmetric", 0.5, transition=called, random_state=0)
     >>> noisy.y.count("cat"), noisy.y.count("dog"), noisy.y.count("owl")
     (50, 150, 100)
 

@@ -109,7 +109,9 @@ def summarize(
     >>> from crust_sklearn.label_noise import summarize
     >>> labels = np.repeat(["cat", "dog"], [4, 3])
     >>> suggested = np.array(["cat", "dog", "cat", "cat", "dog", "dog", "dog"])
-    >>> summary = summarize(labels, suggested, labels == suggested, np.unique(labels), 1 / 7)
+    >>> summary = summarize(
+    ...     labels, suggested, labels == suggested, np.unique(labels), 1 / 7
+    ... )
     >>> summary.kept_per_class
     {'cat': (3, 4), 'dog': (3, 3)}
     >>> print(summary)

@@ -97,7 +97,9 @@ def estimate_transition_matrix(
     >>> from crust_sklearn.metrics import estimate_transition_matrix
     >>> from crust_sklearn.label_noise import make_label_noise
     >>> X, y = load_iris(return_X_y=True)
-    >>> y_noisy = make_label_noise(y, "asymmetric", 0.3, transition={0: 2}, random_state=0).y
+    >>> y_noisy = make_label_noise(
+    ...     y, "asymmetric", 0.3, transition={0: 2}, random_state=0
+    ... ).y
     >>> model = LogisticRegression(max_iter=1000)
     >>> proba = cross_val_predict(model, X, y_noisy, method="predict_proba")
     >>> estimate_transition_matrix(y_noisy, proba)[0].round(1)

@@ -48,10 +48,15 @@ def make_corrected_accuracy_scorer(transition_matrix: Any, *, labels: Any = None
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.model_selection import GridSearchCV, cross_val_predict
-    >>> from crust_sklearn.metrics import make_corrected_accuracy_scorer, estimate_transition_matrix
+    >>> from crust_sklearn.metrics import (
+    ...     make_corrected_accuracy_scorer,
+    ...     estimate_transition_matrix,
+    ... )
     >>> from crust_sklearn.label_noise import make_label_noise
     >>> X, y = load_iris(return_X_y=True)
-    >>> y_noisy = make_label_noise(y, "asymmetric", 0.3, transition={0: 2}, random_state=0).y
+    >>> y_noisy = make_label_noise(
+    ...     y, "asymmetric", 0.3, transition={0: 2}, random_state=0
+    ... ).y
     >>> model = LogisticRegression(max_iter=1000)
     >>> proba = cross_val_predict(model, X, y_noisy, method="predict_proba")
     >>> scorer = make_corrected_accuracy_scorer(estimate_transition_matrix(y_noisy, proba))

@@ -40,7 +40,9 @@ def trusted_accuracy_score(
     Examples
     --------
     >>> from crust_sklearn.metrics import trusted_accuracy_score
-    >>> trusted_accuracy_score([0, 0, 1, 1], [0, 1, 1, 0], trusted=[True, True, True, False])
+    >>> trusted_accuracy_score(
+    ...     [0, 0, 1, 1], [0, 1, 1, 0], trusted=[True, True, True, False]
+    ... )
     0.6666666666666666
     """
     y_true, y_pred, weights = check_pair(y_true, y_pred, sample_weight)

@@ -30,7 +30,9 @@ class BatchChoiceMixin:
     ...         losses = self.get_losses(y_pred[half], y_true[half], batch.rows[half])
     ...         return self.reduce_losses(losses, y_true[half], batch.weight[half])
     >>> X, y = load_iris(return_X_y=True)
-    >>> net = FirstHalves(MLP, batch_size=50, max_epochs=2, random_state=0, verbose=0).fit(X, y)
+    >>> net = FirstHalves(MLP, batch_size=50, max_epochs=2, random_state=0, verbose=0).fit(
+    ...     X, y
+    ... )
     >>> net.coreset_history_.sizes
     array([75, 75])
     """

@@ -28,7 +28,9 @@ class NoiseRateMixin:
     >>> from crust_sklearn.baselines import SmallLossClassifier
     >>> from crust_sklearn.modules import MLP
     >>> X, y = load_iris(return_X_y=True)
-    >>> net = SmallLossClassifier(MLP, noise_rate=lambda epoch: 0.02 * epoch, warmup_epochs=1)
+    >>> net = SmallLossClassifier(
+    ...     MLP, noise_rate=lambda epoch: 0.02 * epoch, warmup_epochs=1
+    ... )
     >>> net = net.set_params(max_epochs=6, random_state=0, verbose=0).fit(X, y)
     >>> net.coreset_history_.sizes
     array([147, 144, 141, 138, 135])

@@ -66,7 +66,9 @@ class ResumingMixin:
     >>> def run(folder):
     ...     checkpoint = Checkpoint(monitor=None, dirname=folder)
     ...     callbacks = [checkpoint, LoadInitState(checkpoint)]
-    ...     return NoisyLabelClassifier(MLP, callbacks=callbacks, max_epochs=3, verbose=0).fit(X, y)
+    ...     return NoisyLabelClassifier(
+    ...         MLP, callbacks=callbacks, max_epochs=3, verbose=0
+    ...     ).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     first, again = run(folder), run(folder)
     >>> len(again.history), bool((again.predict_proba(X) == first.predict_proba(X)).all())

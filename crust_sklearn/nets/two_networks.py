@@ -59,7 +59,9 @@ class TwoNetworkClassifier(NoisyLabelClassifier):
     >>> from crust_sklearn.modules import MLP
     >>> from crust_sklearn.nets.two_networks import TwoNetworkClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> net = TwoNetworkClassifier(MLP, predict_by="mean", lr=0.01, random_state=0, verbose=0)
+    >>> net = TwoNetworkClassifier(
+    ...     MLP, predict_by="mean", lr=0.01, random_state=0, verbose=0
+    ... )
     >>> net.fit(X, y).score(X, y) > 0.9
     True
     >>> bool((net.module_.fc.weight == net.peer_.fc.weight).any())

@@ -80,7 +80,9 @@ def compute_margins(logits: Tensor, y: Tensor) -> Tensor:
     --------
     >>> import torch
     >>> from crust_sklearn.baselines.parts.margin_net import compute_margins
-    >>> compute_margins(torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]]), torch.tensor([0, 1]))
+    >>> compute_margins(
+    ...     torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]]), torch.tensor([0, 1])
+    ... )
     tensor([ 1., -2.])
     """
     at = y[:, None]
