@@ -11,6 +11,12 @@ STAMP1 := $(VENV1)/.installed
 # The peers of benchmarks/peers.py, and the older scikit-learn that one of them needs.
 VENV2 := .venv-bench
 STAMP2 := $(VENV2)/.installed
+# The ends of the ranges in pyproject.toml. PYTHON chooses the interpreter: each gets its own newest.
+OLDEST := .venv-oldest
+STAMP_OLDEST := $(OLDEST)/.installed
+NEWEST := .venv-newest-$(notdir $(PYTHON))
+# What installs the package and its test requirements; CI adds the index of torch's CPU builds.
+PIP_FLAGS ?=
 
 # In as many processes as there are cores; instead, for instance: make test PYTEST_FLAGS="-k selector"
 PYTEST_FLAGS ?= -n auto --dist worksteal
@@ -19,7 +25,7 @@ SPHINX_FLAGS ?= -W --keep-going -q
 SKORCH_SUITE ?= $(BIN)/python -m pytest -p no:cacheprovider -q -W default tests/skorch_suite
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-numpy1 lint format docs bench tables skorch-suite clean distclean
+.PHONY: help venv demo test test-numpy1 test-oldest test-newest release-check lint format docs bench tables skorch-suite clean distclean
 .DELETE_ON_ERROR:
 
 help: ## print this list
@@ -53,10 +59,41 @@ $(STAMP1): pyproject.toml constraints.txt
 test-numpy1: $(STAMP1) ## the solvers of scikit-learn-extra, in an environment with NumPy 1
 	@$(VENV1)/bin/python -m pytest tests/strategies/test_k_medoids.py
 
-lint: $(STAMP) ## ruff (lint and format) and mypy
+$(STAMP_OLDEST): pyproject.toml tools/oldest_versions.py
+	@echo "Setting up $(OLDEST) (torch's oldest release brings some GB of CUDA from PyPI) ..."
+	@rm -f $@
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check packaging
+	@$(OLDEST)/bin/python tools/oldest_versions.py test > $(OLDEST)/constraints.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+		--constraint $(OLDEST)/constraints.txt --editable ".[test]"
+	@touch $@
+
+test-oldest: $(STAMP_OLDEST) ## tests with the oldest versions that pyproject.toml allows
+	@OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest $(PYTEST_FLAGS)
+
+test-newest: ## tests with the newest versions there are; PYTHON=python3.13 for that Python
+	@$(PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+		--upgrade --upgrade-strategy eager --editable ".[test]"
+	@OMP_NUM_THREADS=1 $(NEWEST)/bin/python -m pytest $(PYTEST_FLAGS)
+
+# A file for GitHub or for citing is checked by the schema of its kind, all of which come with the tool.
+SCHEMA := $(BIN)/check-jsonschema --builtin-schema
+
+lint: $(STAMP) ## ruff (lint and format), mypy, the schemas of workflows, forms and CITATION.cff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
+	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
+	@$(SCHEMA) vendor.citation-file-format CITATION.cff
+
+release-check: $(STAMP) ## build sdist and wheel, try both in clean environments
+	@$(BIN)/python tools/release_check.py
 
 format: $(STAMP) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
@@ -87,26 +124,7 @@ bench: $(STAMP) $(STAMP2) ## the short form of the benchmarks
 	@$(BIN)/python benchmarks/many_classes.py --short
 
 tables: $(STAMP) ## the tables of the user guide, from benchmarks/results
-	@mkdir -p docs/user_guide/tables
-	@for name in audit scorers; do \
-		$(BIN)/python benchmarks/$$name.py --report > docs/user_guide/tables/$$name.md; done
-	@report() { \
-		name=$$1; shift; \
-		$(BIN)/python -m benchmarks report --csv benchmarks/results/$$name.csv "$$@" \
-			> docs/user_guide/tables/$$name.md; }; \
-	report robustness --recipe constant --figure docs/_static/robustness.png \
-		--bars-figure docs/_static/first.png; \
-	report keel --recipe constant; \
-	report unseen; \
-	report images; \
-	report others --sort --summary; \
-	report others_images --sort; \
-	report options --methods plain default average pseudo-label both oracle; \
-	report ablation --against default
-	@$(BIN)/python -m benchmarks choice --csv benchmarks/results/choice.csv --methods constants \
-		> docs/user_guide/tables/choice.md
-	@$(BIN)/python -m benchmarks report --csv benchmarks/results/others.csv --methods others --sort --summary \
-		--cost-figure docs/_static/others.png > /dev/null
+	@$(BIN)/python benchmarks/tables.py
 
 skorch-suite: $(STAMP) ## skorch's own tests on CRUSTClassifier
 	@$(SKORCH_SUITE)
@@ -116,4 +134,4 @@ clean: ## remove builds and caches, keep .venv
 	@find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
-	@rm -rf $(VENV) $(VENV1) $(VENV2)
+	@rm -rf $(VENV) $(VENV1) $(VENV2) $(OLDEST) .venv-newest-*

@@ -10,7 +10,8 @@ Jacobian, float32 networks, the dense SVD in float64. resnet: seconds and peak m
 resident size, and what of it came after the network and the images were there) of
 `jacobian_spectrum` for a ResNet-32 and `--rows` images of 3x32x32, in a fresh process. claim: the
 share of the residual's energy in the leading directions, for clean and for wrong labels, of a
-network that is trained the plain way on scikit-learn's digits with 40 % symmetric noise.
+network that is trained the plain way on scikit-learn's digits with 40 % symmetric noise; kept in
+benchmarks/results/jacobian.csv, and printed from there alone by `--report`.
 """
 
 import time
@@ -21,7 +22,9 @@ import torch
 from _cifar10 import read_images
 from _command import make_parser
 from _markdown import print_table
+from _places import RESULTS
 from _processes import peak_mib, resident_mib, run_fresh
+from _results import Results
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 from torch.func import functional_call, jacrev
@@ -31,6 +34,9 @@ from crust_sklearn.inspection import jacobian_spectrum, residual_alignment
 from crust_sklearn.modules import MLP, ResNet32, SmallCNN
 
 N_CLASSES = 10
+# The claim: rows, numbers of leading directions, epochs; what is measured of each.
+N_ROWS, DIRECTIONS, EPOCHS, PARTS = 500, (10, 50, 100), ("1", "5", "20", "60"), ("clean", "wrong")
+MEASURES = ("right", "knee", *(f"{part} {k}" for k in DIRECTIONS for part in PARTS))
 
 
 def make_net(module, **options):
@@ -134,30 +140,41 @@ def report_resnet(args):
 # The claim ---------------------------------------------------------------------------------------
 
 
-def report_claim(epochs=(1, 5, 20, 60), n_rows=500, n_components=100):
+def measure_claim(epochs):
+    """Return the shares of a net that was trained for so many epochs."""
     X, y = load_digits(return_X_y=True)
     X = (X / 16).astype(np.float32)
     given = make_label_noise(y, "symmetric", 0.4, random_state=0).y
-    rows = np.random.RandomState(0).permutation(len(X))[:n_rows]
-    sizes = (N_CLASSES, 50, n_components)
-    table = []
-    for n_epochs in epochs:
-        torch.manual_seed(0)
-        net = make_net(
-            MLP(64, N_CLASSES), max_epochs=n_epochs, lr=0.1, iterator_train__shuffle=True
-        ).fit(X, given)
-        spectrum = jacobian_spectrum(net, X[rows], n_components=n_components, random_state=0)
-        found = residual_alignment(net, X[rows], given[rows], spectrum, y_true=y[rows])
-        shares = [f"{found.clean[k - 1]:.1%} / {found.wrong[k - 1]:.1%}" for k in sizes]
-        right = np.mean(net.predict(X) == y)
-        table.append([n_epochs, f"{right:.0%}", found.size, *shares])
+    rows = np.random.RandomState(0).permutation(len(X))[:N_ROWS]
+    torch.manual_seed(0)
+    net = make_net(
+        MLP(64, N_CLASSES), max_epochs=int(epochs), lr=0.1, iterator_train__shuffle=True
+    ).fit(X, given)
+    spectrum = jacobian_spectrum(net, X[rows], n_components=max(DIRECTIONS), random_state=0)
+    found = residual_alignment(net, X[rows], given[rows], spectrum, y_true=y[rows])
+    shares = {f"{part} {k}": getattr(found, part)[k - 1] for k in DIRECTIONS for part in PARTS}
+    return {"right": np.mean(net.predict(X) == y), "knee": found.size} | shares
+
+
+def print_claim(results):
+    """Print the shares for every number of epochs."""
     print(
-        f"\nMLP, digits, 40 % symmetric noise, plain training, {n_rows} rows: share of the "
-        "residual's energy\nin the leading directions, clean / wrong labels; "
-        f"without structure {', '.join(f'{k / (n_rows * N_CLASSES):.1%}' for k in sizes)}"
+        f"\nMLP, digits, 40 % symmetric noise, plain training, {N_ROWS} rows: share of the "
+        "residual's energy\nin the leading directions, clean / wrong labels; without structure "
+        + ", ".join(f"{k / (N_ROWS * N_CLASSES):.1%}" for k in DIRECTIONS)
+        + "\n"
     )
-    header = ["epochs", "right on true labels", "knee", *(f"first {k}" for k in sizes)]
-    print_table(header, table)
+    table = [
+        (
+            epochs,
+            f"{found['right']:.0%}",
+            f"{found['knee']:.0f}",
+            *(f"{found[f'clean {k}']:.1%} / {found[f'wrong {k}']:.1%}" for k in DIRECTIONS),
+        )
+        for (epochs,), found in results.items()
+    ]
+    header = ["epochs", "right on true labels", "knee", *(f"first {k}" for k in DIRECTIONS)]
+    print_table(header, table, is_aligned=False)
 
 
 def main():
@@ -169,11 +186,17 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--report", action="store_true", help="the claim, and run nothing")
     args = parser.parse_args()
+    claim = Results(RESULTS / "jacobian.csv", ("epochs",), MEASURES)
+    if args.report:
+        print_claim(claim)
+        return
     if args.only in (None, "accuracy"):
         compare_with_dense(n_components=20)
     if args.only in (None, "claim"):
-        report_claim()
+        claim.fill([(epochs,) for epochs in EPOCHS], measure_claim, n_jobs=1)
+        print_claim(claim)
     if args.only in (None, "resnet"):
         report_resnet(args)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .review import apply_review, export_review_csv, export_review_html
     from .sampler import CoresetSampler
     from .selector import CoresetSelector
+    from .versions import show_versions
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "export_review_html",
     "find_label_issues",
     "make_label_noise",
+    "show_versions",
 ]
 
 _HOME = {
@@ -46,6 +48,7 @@ _HOME = {
     "export_review_html": ".review",
     "find_label_issues": ".label_issues",
     "make_label_noise": ".label_noise",
+    "show_versions": ".versions",
 }
 
 

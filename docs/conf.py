@@ -129,7 +129,6 @@ sphinx_gallery_conf = {
             "plot_from_skorch.py",
             "plot_from_cleanlab.py",
             "plot_label_issues.py",
-            "plot_label_review.py",
             "plot_grid_search.py",
             "plot_paper_reference_default.py",
             "plot_pipelines.py",
@@ -192,7 +191,7 @@ html_sidebars = {
     page: []
     for page in (
         *("index", "getting_started", "faq"),
-        *("coming_from", "bibliography", "contributing", "changelog"),
+        *("coming_from", "bibliography", "contributing", "deprecation", "changelog"),
     )
 }
 

@@ -34,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "label_issues": {"labels"},
     "review": {"labels", "label_issues"},
     "settings": set(),
+    "versions": set(),
     "coreset_history": set(),
     "gradients": set(),
     "data": set(),
@@ -80,6 +81,7 @@ TORCH_ROOMS = {
     "datasets",
     "baselines",
     "inspection",
+    "versions",
 }
 
 

@@ -103,10 +103,12 @@ class OwnDraws(TorchDispatchMode):
                 kwargs["generator"] = self.get_generator(args, kwargs)
         return func(*args, **kwargs)
 
-    def get_generator(self, args: Any, kwargs: Any) -> torch.Generator:
-        """Return the generator for the device of an operation's tensors."""
+    def get_generator(self, args: Any, kwargs: Any) -> torch.Generator | None:
+        """Return the generator for the device of an operation's tensors; None where none draws."""
         tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
         device = torch.device(tensors[0].device if tensors else kwargs.get("device") or "cpu")
+        if device.type == "meta":  # shapes without numbers; torch itself makes some as it imports
+            return None
         if device not in self.generators:
             self.generators[device] = torch.Generator(device).manual_seed(self.seed)
         return self.generators[device]

@@ -89,6 +89,12 @@ def test_a_generator_that_is_given_is_drawn_from():
     assert torch.equal(found, torch.rand(3, generator=torch.Generator().manual_seed(5)))
 
 
+def test_tensors_without_numbers_are_made_as_ever():
+    with OwnDraws(0):
+        assert torch.randn(3, 2, device="meta").shape == (3, 2)
+        assert nn.Linear(3, 2, device="meta").weight.is_meta
+
+
 def test_a_lent_generator_is_given_back_when_the_module_fails():
     draws = ModuleDraws(DROPOUT)
 
