@@ -53,8 +53,10 @@ class CRUSTClassifier(CoresetNet):
     warmup_epochs : int or "auto", default="auto"
         Epochs on all rows before the first selection. "auto": 1, where the inputs are vectors of
         floating-point numbers, or arrays of at most 512 of them, which judge labels beside the
-        features; else, as for larger images, or integers, which may be tokens, 4, or a third of the
-        epochs of the call if that is less (and at least 1).
+        features. Else, as for larger images, or integers, which may be tokens, as many as the
+        features get better by, as rows tell that are held out (see the notes), and two thirds of
+        the epochs at most; with a `coreset_size` that is given, 4, or a third of the epochs of the
+        call if that is less (and at least 1).
     reselect_every : int, default=3
         Epochs from one selection to the next.
     gradient : {"leave-one-out", "logits", "features", "last-layer"}, default="leave-one-out"
@@ -179,6 +181,14 @@ class CRUSTClassifier(CoresetNet):
     label gets, and at most 0.85; what a wrong label gets is read off the surer half of the rows,
     for each pair of labels. Later selections are averaged with it. `label_quality_` is the
     probability that the label is right, given the average.
+
+    The open warm-up: a tenth of the rows (but at least a hundred, and at most a third) is held out,
+    and labels are judged after 1, 2, 3, 4, 6, 9, 13, ... epochs. Features are the better, the more
+    the labels held out are predicted with, on average, less half of what those of the other rows
+    are predicted with beyond that, which is memory. When a look is not better than the one before,
+    the first coreset is that of the one before; no rows are held out from then on. For the 6 %,
+    disagreement counts as much more as it is rarer on rows that are trained on. How many epochs
+    there are is `max_epochs` for `partial_fit`, too, or the epochs so far, if these are more.
 
     `reselect_every` counts epochs over all calls of `partial_fit` with the same rows, labels and
     weights; with others, the next epoch after the warm-up begins with a selection.

@@ -122,7 +122,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
 
     >>> selector = CoresetSelector(coreset_size=2, initial_subset=[0, 1, 2]).fit(X)
     >>> selector.sample_indices_[3:]
-    array([ 78, 112])
+    array([126, 120])
     """
 
     def __init__(

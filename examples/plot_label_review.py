@@ -61,7 +61,9 @@ print(f"{len(issues)} of {len(y)} labels are in doubt, {(y != y_true).sum()} are
 # digits are drawn dark on white.
 folder = Path(tempfile.mkdtemp())
 features = compute_row_outputs(clf, clf.get_dataset(X, y)).features
-export_review_html(clf, folder / "review.html", 1 - X, features=features, image_shape=(8, 8))
+export_review_html(
+    clf, folder / "review.html", 1 - X, features=features, image_shape=(8, 8)
+)
 print(f"{(folder / 'review.html').stat().st_size / 1000:.0f} kB")
 
 # %%
@@ -74,7 +76,9 @@ export_review_csv(clf, folder / "decisions.csv")
 table = pd.read_csv(folder / "decisions.csv")
 true = y_true[table["row"]]
 table["decision"] = np.where(table["given_label"] == true, "keep", "change")
-table["new_label"] = pd.Series(true).where(table["decision"] == "change").astype("Int64")
+table["new_label"] = (
+    pd.Series(true).where(table["decision"] == "change").astype("Int64")
+)
 table.loc[::10, ["decision", "new_label"]] = ["drop", pd.NA]
 table.to_csv(folder / "decisions.csv", index=False)
 print(table.head(12).to_string(index=False, na_rep=""))
@@ -84,7 +88,9 @@ print(table.head(12).to_string(index=False, na_rep=""))
 # -----
 # The labels with what was changed, and which rows to train on.
 reviewed = apply_review(y, folder / "decisions.csv")
-print(pd.Series(reviewed.decision).replace("", "(not decided)").value_counts().to_string())
+print(
+    pd.Series(reviewed.decision).replace("", "(not decided)").value_counts().to_string()
+)
 
 ReviewDisplay.from_review(y, reviewed)
 plt.show()
@@ -117,7 +123,10 @@ def score_plain(X_fit, y_fit, seed):
     return net.fit(X_fit, y_fit).score(X_test, y_test)
 
 
-for name, score in {"CRUSTClassifier": score_crust, "plain training": score_plain}.items():
+for name, score in {
+    "CRUSTClassifier": score_crust,
+    "plain training": score_plain,
+}.items():
     before = np.mean([score(X, y, seed) for seed in range(3)])
     after = np.mean([score(X_kept, y_kept, seed) for seed in range(3)])
     print(f"{name:16} test accuracy {before:.1%} before, {after:.1%} after")

@@ -153,7 +153,7 @@ OPTIONS = (
     crust("both", AVERAGE | RELABEL),
 )
 # How long to wait until labels are judged.
-WARM_UPS = tuple(crust(f"warm-up of {n} epochs", {"warmup_epochs": n}) for n in (8, 11, 14, 17))
+WARM_UPS = tuple(crust(f"warm-up of {n} epochs", {"warmup_epochs": n}) for n in (4, 8, 11, 14, 17))
 ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
 
 METHODS = {

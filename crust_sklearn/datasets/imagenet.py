@@ -110,7 +110,9 @@ def load_imagenet(
     >>> tree = tempfile.TemporaryDirectory()
     >>> for wnid in ("n01443537", "n01440764"):
     ...     Path(tree.name, "train", wnid).mkdir(parents=True)
-    ...     Image.new("L", (300, 256)).save(Path(tree.name, "train", wnid, f"{wnid}_1.JPEG"))
+    ...     Image.new("L", (300, 256)).save(
+    ...         Path(tree.name, "train", wnid, f"{wnid}_1.JPEG")
+    ...     )
     >>> imagenet = load_imagenet(tree.name)
     >>> imagenet.target, imagenet.target_names
     (array([0, 1]), ['n01440764', 'n01443537'])

@@ -45,7 +45,9 @@ class ReviewDisplay:
     >>> from crust_sklearn import apply_review
     >>> from crust_sklearn.inspection import ReviewDisplay
     >>> y = ["cat", "dog", "cat", "dog"]
-    >>> reviewed = apply_review(y, [{"row": 2, "new_label": "dog"}, {"row": 0, "decision": "drop"}])
+    >>> reviewed = apply_review(
+    ...     y, [{"row": 2, "new_label": "dog"}, {"row": 0, "decision": "drop"}]
+    ... )
     >>> ReviewDisplay.from_review(y, reviewed).counts
     array([[0, 1, 1],
            [0, 0, 0]])

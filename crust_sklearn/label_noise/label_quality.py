@@ -144,7 +144,7 @@ class LabelQuality:
             is_trusted=np.ones(len(codes), dtype=bool),
         )
 
-    def update(self, features: Any, verbose: int = 0) -> LabelQuality:
+    def update(self, features: Any, verbose: int = 0, hidden: float = 0.0) -> LabelQuality:
         """Take the features of one more selection into account.
 
         Parameters
@@ -154,6 +154,9 @@ class LabelQuality:
             stand beside them: see `join_features`.
         verbose : int, default=0
             Whether to show a bar of the rows for each fit.
+        hidden : float, default=0.0
+            The share of the wrong labels, in [0, 1], that are predicted because the features know
+            the rows by heart. So much less noise is enough to look for it.
 
         Returns
         -------
@@ -165,7 +168,7 @@ class LabelQuality:
             # A slice, where all rows count, as a mask would copy them.
             counts = slice(None) if self.weights.all() else self.weights > 0.0
             judged = found[counts], self.codes[counts], self.weights[counts]
-            if get_sure_noise(*judged) >= MIN_NOISE:
+            if get_sure_noise(*judged) >= (1.0 - hidden) * MIN_NOISE:
                 min_ratios = get_min_ratios(*judged)
                 # Once more, without what the first fit does not find plausible: which of classes of
                 # one row each is nothing.

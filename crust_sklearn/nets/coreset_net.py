@@ -16,13 +16,21 @@ from . import loading
 from .checks import check_mixing, check_readable
 from .dropped_rows import CONSISTENCY, PSEUDO_LABEL, DroppedRowsMixin, add_relabelled
 from .epoch_plan import EpochPlan
-from .judged_labels import get_judging_epoch, place, start_judging, summarize_net
+from .judged_labels import (
+    get_judging_epoch,
+    has_vectors,
+    place,
+    start_judging,
+    summarize_net,
+)
 from .noisy_label_classifier import NoisyLabelClassifier
+from .open_warmup import begin_warmup, find_first_judgement, is_look_due
 from .row_outputs import RowOutputs, compute_row_outputs
 from .selection import make_mixing, report, select_rows
 from .selector_parameter import SelectorParameterMixin
 
 LEAVE_ONE_OUT = "leave-one-out"
+FIRST = "first_selection"
 
 
 class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier):
@@ -61,11 +69,21 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         Returns
         -------
         n_epochs : int
-            Of "auto" outside of a training, the most that it may be.
+            Of "auto" outside of a training, the most that it may be. Where the warm-up is open
+            (`has_open_warmup`), 1: the first look.
         """
         if isinstance(self.warmup_epochs, Integral):
             return int(self.warmup_epochs)
-        return get_judging_epoch(self)
+        return 1 if self.has_open_warmup else get_judging_epoch(self)
+
+    @property
+    def has_open_warmup(self) -> bool:
+        """Whether labels that are held out say when the warm-up is over.
+
+        A coreset of a given size has steps that can be counted: its warm-up is given, too.
+        """
+        is_open = self.has_auto_size and self.warmup_epochs == "auto"
+        return is_open and self.training_ is not None and not has_vectors(self.training_)
 
     # -- before training ------------------------------------------------------------------
 
@@ -154,13 +172,11 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         -------
         plan : EpochPlan or None
         """
-        since, plan = epoch - self.get_warmup_epochs(), self.state_.plan
-        is_due = since >= 0 and (plan is None or since % self.reselect_every == 0)
-        # `dropped` may be set anew between calls.
-        relabels = self.dropped == PSEUDO_LABEL
-        is_due |= plan is not None and (plan.labels is not None) != relabels
-        if is_due and (plan is None or not self.keeps_all_rows):
-            plan = self.select(epoch)
+        plan, relabels = self.state_.plan, self.dropped == PSEUDO_LABEL
+        if plan is None and self.has_open_warmup:
+            plan = begin_warmup(self, epoch)
+        elif self.is_selection_due(epoch) and (plan is None or not self.keeps_all_rows):
+            plan = self.select(epoch) or plan
         if self.judges_labels:
             self.history.record("noise_rate", self.state_.get_number("noise_rate"))
         if relabels:
@@ -168,13 +184,34 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
             self.history.record("relabelled_size", n_rows)
         return plan
 
+    def is_selection_due(self, epoch: int) -> bool:
+        """Return whether rows are to be chosen, or looked at, before an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+
+        Returns
+        -------
+        is_due : bool
+        """
+        plan = self.state_.plan
+        if plan is not None and not plan.is_coreset and self.has_open_warmup:
+            return is_look_due(self, epoch)
+        first = self.state_.get_number(FIRST)
+        since = epoch - (self.get_warmup_epochs() if first is None else int(first))
+        is_due = since >= 0 and (plan is None or since % self.reselect_every == 0)
+        # `dropped` may be set anew between calls.
+        relabels = self.dropped == PSEUDO_LABEL
+        return is_due or (plan is not None and (plan.labels is not None) != relabels)
+
     @property
     def keeps_all_rows(self) -> bool:
         """Whether the first selection has found the labels right: there is nothing to choose."""
         quality = self.state_.load("label_quality", LabelQuality)
         return self.has_auto_size and quality is not None and quality.is_clean
 
-    def select(self, epoch: int) -> EpochPlan:
+    def select(self, epoch: int) -> EpochPlan | None:
         """Choose a coreset by the current network.
 
         Parameters
@@ -184,7 +221,8 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
 
         Returns
         -------
-        plan : EpochPlan
+        plan : EpochPlan or None
+            None: the network has more to learn before labels are judged by it.
         """
         start, training = perf_counter(), self.training_
         assert training is not None and training.codes is not None
@@ -194,7 +232,13 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
             outputs = self.compute_outputs(
                 dataset, training.rows, with_inputs=quality is None, **training.fit_params
             )
-        quality = self.judge_labels(quality, outputs)
+        if quality is None and self.has_open_warmup:
+            quality = find_first_judgement(self, epoch, outputs.features)
+            if quality is None:
+                return None
+            self.state_.entries[FIRST] = np.asarray(epoch)
+        else:
+            quality = self.judge_labels(quality, outputs)
         selection = select_rows(
             self.make_selector(self.get_seed("coreset", epoch)),
             outputs,

@@ -244,7 +244,7 @@ class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
     def _get_draws(self) -> DroppedDraws | None:
         training, state = self.training_, self.state_
         assert training is not None
-        if state.plan is None:
+        if state.plan is None or not state.plan.is_coreset:
             return None
         draws = training.kept.get("dropped")
         if draws is None or draws.epoch != state.epoch:

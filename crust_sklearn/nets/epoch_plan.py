@@ -29,6 +29,8 @@ class EpochPlan:
     labels : ndarray of shape (n_chosen,), dtype int64, or None, default=None
         The labels to train on, as columns, in the place of the given ones; -1 for a row that keeps
         its own. None: all do.
+    is_coreset : bool, default=True
+        False: some rows are only held out for a while, and nothing is published of the plan.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class EpochPlan:
     weights: np.ndarray | None = None
     mixing: Mixing | None = None
     labels: np.ndarray | None = None
+    is_coreset: bool = True
 
     @property
     def is_relabelled(self) -> np.ndarray:
@@ -71,8 +74,10 @@ class EpochPlan:
         -------
         attributes : dict of str to ndarray
             `coreset_indices_`, ascending, and `coreset_weights_`; where rows can have other labels
-            than their own, `relabelled_indices_`.
+            than their own, `relabelled_indices_`. Nothing, if it is no coreset.
         """
+        if not self.is_coreset:
+            return {}
         order = np.argsort(self.rows)
         order = order[~self.is_relabelled[order]]
         found = {
@@ -93,6 +98,8 @@ class EpochPlan:
         state = {"rows": self.rows, "weights": self.weights, "labels": self.labels}
         if self.mixing is not None:
             state |= {"alpha": np.asarray(self.mixing.alpha), "pools": self.mixing.pools}
+        if not self.is_coreset:
+            state["is_coreset"] = np.asarray(False)
         return {name: np.asarray(array) for name, array in state.items() if array is not None}
 
     @classmethod
@@ -111,4 +118,5 @@ class EpochPlan:
         if "alpha" in state:
             first, second = state["alpha"].tolist()
             mixing = Mixing((first, second), state.get("pools"))
-        return cls(state["rows"], state.get("weights"), mixing, state.get("labels"))
+        is_coreset = bool(state.get("is_coreset", True))
+        return cls(state["rows"], state.get("weights"), mixing, state.get("labels"), is_coreset)

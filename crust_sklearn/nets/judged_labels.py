@@ -45,11 +45,14 @@ def get_judging_epoch(net: Any) -> int:
     if training is not None:
         n_epochs = training.count_epochs(n_epochs)
     most = min(IMAGE_EPOCHS, max(1, n_epochs // 3))
-    if training is None:
-        return most
+    return most if training is None or not has_vectors(training) else 1
+
+
+def has_vectors(training: Training) -> bool:
+    """Return whether inputs are vectors, which judge labels beside the features."""
     if "has_vectors" not in training.kept:
         training.kept["has_vectors"] = is_vectors(training.fetch(np.arange(1))[0])
-    return 1 if training.kept["has_vectors"] else most
+    return bool(training.kept["has_vectors"])
 
 
 def start_judging(net: Any, outputs: RowOutputs) -> LabelQuality:

@@ -458,7 +458,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
             rng = np.random.default_rng(self.get_seed("mixtures", epoch))
             iterator = self.get_iterator(training.make_planned(plan, rng), training=True)
             training.planned_iterator, self.state_.plan = iterator, plan
-        if is_new:
+        if is_new and plan.is_coreset:
             self.state_.coreset_history.add(epoch, plan.given_rows, training.n_rows)
             self._publish()
         return training.planned_iterator

@@ -89,7 +89,9 @@ def apply_review(
     --------
     >>> from crust_sklearn import apply_review
     >>> y = ["cat", "dog", "cat", "dog"]
-    >>> reviewed = apply_review(y, [{"row": 2, "new_label": "dog"}, {"row": 0, "decision": "drop"}])
+    >>> reviewed = apply_review(
+    ...     y, [{"row": 2, "new_label": "dog"}, {"row": 0, "decision": "drop"}]
+    ... )
     >>> reviewed.y
     ['cat', 'dog', 'dog', 'dog']
     >>> reviewed.is_kept

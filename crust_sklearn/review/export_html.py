@@ -118,8 +118,12 @@ def export_review_html(
     >>> X, y = load_digits(return_X_y=True)
     >>> y = make_label_noise(y, "symmetric", 0.1, random_state=0).y
     >>> page = Path(tempfile.mkdtemp()) / "review.html"
-    >>> export_review_html(LabelAuditor().fit(X, y), page, X, image_shape=(8, 8), n_issues=20)
-    >>> page.read_text(encoding="utf-8").count("data:image/png")  # they have neighbours in common
+    >>> export_review_html(
+    ...     LabelAuditor().fit(X, y), page, X, image_shape=(8, 8), n_issues=20
+    ... )
+    >>> page.read_text(encoding="utf-8").count(
+    ...     "data:image/png"
+    ... )  # they have neighbours in common
     116
     """
     check_number("n_neighbors", n_neighbors, kind=Integral, low=0)

@@ -117,7 +117,9 @@ def test_predictions_are_those_of_the_last_layers_inputs_and_of_the_inputs():
 def judged(monkeypatch):
     """The features that each selection judges by."""
     seen, update = [], LabelQuality.update
-    monkeypatch.setattr(LabelQuality, "update", lambda q, h: seen.append(h) or update(q, h))
+    monkeypatch.setattr(
+        LabelQuality, "update", lambda q, h, **params: seen.append(h) or update(q, h, **params)
+    )
     return seen
 
 
@@ -287,7 +289,9 @@ def test_without_a_last_linear_layer_the_output_is_what_goes_in(monkeypatch):
     np.testing.assert_array_equal(net.coreset_indices_, get_trusted(net))
     assert net.noise_rate_ == pytest.approx(IS_WRONG.mean(), abs=0.06)
     seen, update = [], LabelQuality.update
-    monkeypatch.setattr(LabelQuality, "update", lambda q, h: seen.append(h) or update(q, h))
+    monkeypatch.setattr(
+        LabelQuality, "update", lambda q, h, **params: seen.append(h) or update(q, h, **params)
+    )
     net.set_params(reselect_every=1)
     before = net.predict_proba(X)  # of softmax
     net.partial_fit(X, Y)

@@ -42,7 +42,7 @@ def test_one_epoch_where_the_inputs_are_small(X):
 
 
 def test_the_epochs_of_a_call_count():
-    net = CRUSTClassifier(Images, max_epochs=2, verbose=0, random_state=0)
+    net = CRUSTClassifier(Images, coreset_size=0.5, max_epochs=2, verbose=0, random_state=0)
     net.partial_fit(IMAGES, Y, epochs=12)
     assert net.coreset_history_.epochs[0] == 4
 
@@ -55,8 +55,8 @@ def test_one_epoch_alone_has_no_coreset():
 
 @pytest.mark.parametrize(("max_epochs", "expected"), [(2, 1), (5, 1), (6, 2), (11, 3), (30, 4)])
 @pytest.mark.parametrize("X", [IMAGES, (100 * TABLE).astype(np.int64)], ids=["images", "integers"])
-def test_four_epochs_or_a_third_of_them_elsewhere(X, max_epochs, expected):
-    assert get_first_selection(X, max_epochs=max_epochs) == expected
+def test_four_epochs_or_a_third_of_them_where_steps_are_counted(X, max_epochs, expected):
+    assert get_first_selection(X, max_epochs=max_epochs, coreset_size=0.5) == expected
 
 
 def test_a_number_counts_for_any_inputs():
