@@ -24,7 +24,14 @@ from .judged_labels import (
     summarize_net,
 )
 from .noisy_label_classifier import NoisyLabelClassifier
-from .open_warmup import begin_warmup, find_first_judgement, is_look_due
+from .open_warmup import (
+    HELD_OUT,
+    begin_warmup,
+    count_epochs_left,
+    end_warmup,
+    find_first_judgement,
+    is_look_due,
+)
 from .row_outputs import RowOutputs, compute_row_outputs
 from .selection import make_mixing, report, select_rows
 from .selector_parameter import SelectorParameterMixin
@@ -173,7 +180,12 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         plan : EpochPlan or None
         """
         plan, relabels = self.state_.plan, self.dropped == PSEUDO_LABEL
-        if plan is None and self.has_open_warmup:
+        if plan is not None and not plan.is_coreset and not self.has_open_warmup:
+            # Parameters may be set anew between calls.
+            end_warmup(self)
+            self.state_.plan = plan = None
+        # Nothing is held out for a judgement that does not follow.
+        if plan is None and self.has_open_warmup and count_epochs_left(self, epoch) > 1:
             plan = begin_warmup(self, epoch)
         elif self.is_selection_due(epoch) and (plan is None or not self.keeps_all_rows):
             plan = self.select(epoch) or plan
@@ -232,7 +244,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
             outputs = self.compute_outputs(
                 dataset, training.rows, with_inputs=quality is None, **training.fit_params
             )
-        if quality is None and self.has_open_warmup:
+        if quality is None and HELD_OUT in self.state_.entries:
             quality = find_first_judgement(self, epoch, outputs.features)
             if quality is None:
                 return None

@@ -39,15 +39,31 @@ def begin_warmup(net: Any, epoch: int) -> EpochPlan:
         Of the other rows.
     """
     training, entries = net.training_, net.state_.entries
-    n_rows = len(training.rows)
-    n_held = int(min(max(SHARE * n_rows, LEAST), MOST_SHARE * n_rows))
-    order = np.random.default_rng(net.get_seed(HELD_OUT, epoch)).permutation(n_rows)
+    order = np.random.default_rng(net.get_seed(HELD_OUT, epoch)).permutation(len(training.rows))
     if training.weights is not None:
         order = order[training.weights[order] > 0.0]
+    n_held = int(min(max(SHARE * len(order), LEAST), MOST_SHARE * len(order)))
     stays = np.unique(training.codes[order], return_index=True)[1]
     entries[HELD_OUT] = np.sort(training.rows[np.delete(order, stays)[:n_held]])
     entries |= {START: np.asarray(epoch), NEXT_LOOK: np.asarray(epoch + 1)}
     return EpochPlan(np.setdiff1d(training.rows, entries[HELD_OUT]), is_coreset=False)
+
+
+def end_warmup(net: Any) -> None:
+    """Forget what is held out, and the looks.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        In training.
+    """
+    for name in (HELD_OUT, START, NEXT_LOOK, BEST, SCORE):
+        net.state_.drop(name)
+
+
+def count_epochs_left(net: Any, epoch: int) -> int:
+    """Return how many epochs there are from this one on, in this call, or up to `max_epochs`."""
+    return max(net.training_.count_all_epochs(net.max_epochs), net.max_epochs) - epoch
 
 
 def is_look_due(net: Any, epoch: int) -> bool:
@@ -98,15 +114,13 @@ def find_first_judgement(net: Any, epoch: int, features: np.ndarray) -> LabelQua
     before, start = state.get_number(SCORE), int(state.entries[START])
     if before is None or score > before:
         next_look = epoch + max(1, (epoch - start) // 2)
-        n_epochs = max(training.count_all_epochs(net.max_epochs), net.max_epochs)
-        if next_look <= start + LAST * (n_epochs - start):
+        if next_look <= start + LAST * count_epochs_left(net, start):
             state.save(BEST, quality)
             state.entries |= {SCORE: np.asarray(score), NEXT_LOOK: np.asarray(next_look)}
             return None
     else:
         quality = state.load(BEST, LabelQuality)
-    for name in (HELD_OUT, START, NEXT_LOOK, BEST, SCORE):
-        state.drop(name)
+    end_warmup(net)
     return quality
 
 

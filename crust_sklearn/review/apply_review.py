@@ -119,6 +119,12 @@ def apply_review(
                 f"{entry.place}: row {entry.row!r} is to be {_tell(*found)}, and "
                 f"{decided[row].place} says {_tell(decision[row], new[row])}. Remove one of them."
             )
+        if row in decided and rows.is_ambiguous(entry.row):
+            raise ValueError(
+                f"{entry.place}: row {entry.row!r} is decided in {decided[row].place}, too, and "
+                "several rows of y have names that a spreadsheet makes this one of. Write the "
+                "names as they are, or give other ones by `index`."
+            )
         decided[row] = entry
         decision[row], new[row] = found
     return ReviewedLabels(_like(y, new, decision == CHANGE), decision != DROP, decision)

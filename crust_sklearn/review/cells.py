@@ -12,6 +12,7 @@ import numpy as np
 # What spreadsheets begin a formula with, after the apostrophes that `quote` puts before it; or
 # nothing, which could not be told from a cell that is not filled in.
 FORMULA = re.compile(r"'*([=+\-@\t\r\n]|\Z)")
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
 def to_texts(values: Any) -> list[str]:
@@ -51,7 +52,12 @@ def unquote(text: str) -> str:
 
 
 def to_number(text: str) -> Decimal | None:
-    """Return the number that a text is, with a point or a comma for its decimals; or None."""
+    """Return the number that a text is, with a point or a comma for its decimals; or None.
+
+    ``"1,000"`` is none: it may be a thousand, or one.
+    """
+    if THOUSANDS.fullmatch(text.strip()) or "_" in text:
+        return None
     try:
         number = Decimal(text.strip().replace(",", "."))
     except InvalidOperation:

@@ -63,7 +63,10 @@ def describe_rows(
         Of each row one of ``{"image": data URI}``, ``{"text": str}`` and
         ``{"cells": list of str}``.
     """
-    items = {int(row): _open(_take(X, int(row))) for row in np.unique(rows)}
+    taken = {int(row): _take(X, int(row)) for row in np.unique(rows)}
+    # A text that ends like the name of an image is one, where others are texts.
+    are_paths = all(_is_path(item) for item in taken.values())
+    items = {row: _open(item, row, are_paths) for row, item in taken.items()}
     images = {}
     for row, item in items.items():
         if isinstance(item, np.ndarray) and item.dtype.kind in "biuf":
@@ -103,11 +106,21 @@ def _take(X: Any, row: int) -> Any:
     return item
 
 
-def _open(item: Any) -> Any:
+def _is_path(item: Any) -> bool:
+    is_name = isinstance(item, str) and Path(item).suffix.lower() in IMAGE_SUFFIXES
+    return is_name or isinstance(item, PathLike)
+
+
+def _open(item: Any, row: int, are_paths: bool) -> Any:
     """Return an item as an array, if it is one, or an image, or the path of one."""
-    is_path = isinstance(item, str) and Path(item).suffix.lower() in IMAGE_SUFFIXES
-    if is_path or isinstance(item, PathLike):
-        item = _open_image(item)
+    if isinstance(item, PathLike) or (are_paths and _is_path(item)):
+        try:
+            item = _open_image(item)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"Row {row} of X is taken for the path of an image, {str(item)[:200]!r}, which "
+                f"cannot be read: {error}. Give images that can be read, or other things to show."
+            ) from error
     if hasattr(item, "convert"):  # of Pillow
         return np.asarray(item if item.mode in {"L", "RGB"} else item.convert("RGB"))
     if hasattr(item, "detach"):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ def read_decisions(source: Any) -> list[Decision]:
     source : str or PathLike, DataFrame, or list of dict
         The path of a CSV file, separated by commas, semicolons or tabs, or of a JSON file, a list
         of objects; or what they would hold. The index of a frame without a column "row" names the
-        rows.
+        rows, unless it only counts them.
 
     Returns
     -------
@@ -81,8 +82,11 @@ def _iterate(source: Any) -> Iterable[tuple[str, dict[str, str]]]:
         except json.JSONDecodeError as error:
             raise ValueError(f"{path.name} is not JSON: {error}.") from error
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
-        if "row" not in source.columns:
-            source = source.assign(row=source.index)
+        names = list(map(_to_name, source.columns))
+        if "row" not in names and not _is_numbered(source.index):
+            source, names = source.assign(row=source.index), [*names, "row"]
+        _check_columns(names, "decisions")
+        source = source.set_axis(names, axis=1)
         return _read_records(source.to_dict("records"), "decisions")
     return _read_records(source, "decisions")
 
@@ -103,10 +107,15 @@ def _read_table(text: str, name: str) -> Iterator[tuple[str, dict[str, str]]]:
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
+        header = list(map(_to_name, next(reader, [])))
         _check_columns(header, name)
         line = reader.line_num + 1
         for cells in reader:
+            if any(cells[len(header) :]):
+                raise ValueError(
+                    f"{name}, line {line}, has {len(cells)} cells, and the header {len(header)}. "
+                    'Put a cell with a separator in it into quotes: "ham, eggs".'
+                )
             if any(cells):
                 yield f"{name}, line {line}", dict(zip(header, cells, strict=False))
             line = reader.line_num + 1
@@ -124,8 +133,9 @@ def _read_records(records: Any, name: str) -> Iterator[tuple[str, dict[str, str]
             "file, or a DataFrame."
         )
     for number, record in enumerate(records, start=1):
-        _check_columns(list(record), f"{name}, entry {number},")
-        cells = {str(key): _to_cell(value) for key, value in record.items()}
+        names = list(map(_to_name, record))
+        _check_columns(names, f"{name}, entry {number},")
+        cells = dict(zip(names, map(_to_cell, record.values()), strict=True))
         yield f"{name}, entry {number}", cells
 
 
@@ -136,7 +146,26 @@ def _to_cell(value: Any) -> str:
     return str(value)
 
 
+def _to_name(column: Any) -> str:
+    return str(column).strip().lower()
+
+
+def _is_numbered(index: Any) -> bool:
+    """Return whether an index says where a row is in its frame, and not which row of y it is."""
+    return hasattr(index, "step") and index.name is None and index.start == 0 and index.step == 1
+
+
 def _check_columns(columns: list[str], name: str) -> None:
+    for column in COLUMNS:
+        if columns.count(column) > 1:
+            raise ValueError(f"{name} has {columns.count(column)} columns {column!r}. Keep one.")
+    missing = [column for column in ("decision", "new_label") if column not in columns]
+    for column in columns:
+        if near := get_close_matches(column, missing, n=1, cutoff=0.75):
+            raise ValueError(
+                f"{name} has a column {column!r}. Call it {near[0]!r}, or something else if it "
+                "has no decisions."
+            )
     if "row" not in columns or not {"decision", "new_label"} & set(columns):
         raise ValueError(
             f"{name} has the columns {columns}: it needs 'row', and 'decision' or 'new_label' or "

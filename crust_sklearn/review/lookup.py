@@ -41,11 +41,18 @@ class Lookup:
         for candidate in (unquote(text), text):
             if found := self._by_text.get(candidate):
                 return found
+        return self._find_meant(text)
+
+    def _find_meant(self, text: str) -> list[int]:
         if self._by_meaning is None:
             self._by_meaning = defaultdict(list)
             for position, of_value in enumerate(self.texts):
                 self._by_meaning[get_meaning(of_value)].append(position)
         return self._by_meaning.get(get_meaning(unquote(text)), [])
+
+    def is_ambiguous(self, text: str) -> bool:
+        """Return whether a spreadsheet may have made the text of another value as well."""
+        return len(self._find_meant(text)) > 1
 
     def describe(self) -> str:
         """Return the first of the values, for messages."""
@@ -66,8 +73,13 @@ class PositionLookup:
     def find(self, text: str) -> list[int]:
         """Return the position that a text stands for, alone in a list, or an empty list."""
         number = to_number(text)
-        is_row = number is not None and number == int(number) and 0 <= number < self.n_rows
+        # Compared first: an integer of a million digits takes minutes to make.
+        is_row = number is not None and 0 <= number < self.n_rows and number == int(number)
         return [int(number)] if is_row and number is not None else []
+
+    def is_ambiguous(self, text: str) -> bool:
+        """Return False: a position is one, however it is written."""
+        return False
 
     def describe(self) -> str:
         """Return the range of the positions, for messages."""

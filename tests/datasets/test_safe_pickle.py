@@ -1,3 +1,4 @@
+import codecs
 import io
 import os
 import pickle
@@ -175,3 +176,60 @@ def test_old_torch_is_told_to_be_renewed(tmp_path, monkeypatch):
     monkeypatch.delattr(torch.serialization, "safe_globals")
     with pytest.raises(ImportError, match=r"read safely by torch 2.6 and later"):
         load_label_file(tmp_path / "labels.pt")
+
+
+# -- addresses and offsets ------------------------------------------------------------------
+
+
+class Filled:
+    """Calls something, and fills what it gives with a state."""
+
+    def __init__(self, function, args, state):
+        self.parts = function, args, state
+
+    def __reduce__(self):
+        return self.parts
+
+
+POINTERS = Malicious(np.ndarray, (2,), np.dtype("O"), b"\x41" * 16)
+FAR = (3, "|", None, ("a",), {"a": (np.dtype("i8"), 1 << 20)}, 8, 1, 0)
+BLANK = np.empty(0).__reduce__()[0], (np.ndarray, (0,), b"b")
+FORGED = {
+    "objects at addresses": POINTERS,
+    "compared": Malicious(codecs.encode, POINTERS, POINTERS),
+    "a dtype with an offset": Filled(np.dtype, ("V8", False, True), FAR),
+    "an offset in a dtype of numbers": Filled(np.dtype, ("i8", False, True), FAR),
+    "another size": Filled(np.dtype, ("S5", False, True), (3, "|", None, None, None, 500, 1, 0)),
+    "objects out of bytes": Filled(*BLANK, (1, (2,), np.dtype("O"), False, b"\x41" * 16)),
+    "more rows than bytes": Filled(*BLANK, (1, (9,), np.dtype("i8"), False, b"\x41" * 16)),
+    "less than no rows": Filled(*BLANK, (1, (-1, -2), np.dtype("i8"), False, b"\x41" * 16)),
+    "another class": Filled(
+        BLANK[0], (np.memmap, (0,), b"b"), (1, (0,), np.dtype("i8"), False, b"")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_memory_is_not_read_where_a_file_says(tmp_path, name, protocol):
+    path = write(tmp_path / "batch", pickle.dumps({"data": FORGED[name]}, protocol))
+    with pytest.raises(ValueError, match=r"batch (is refused|cannot be read)"):
+        load_pickle(path)
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_memory_is_not_read_where_a_pt_file_says(tmp_path, name):
+    torch.save({"labels": FORGED[name]}, tmp_path / "labels.pt")
+    with pytest.raises(ValueError, match=r"labels.pt (is refused|cannot be read)"):
+        load_label_file(tmp_path / "labels.pt")
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">i4", "<i8", "f4", "?", "U3", "S4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_are_what_they_were(tmp_path, dtype, order):
+    array = np.array(np.arange(6).reshape(2, 3).astype(dtype), order=order)
+    found = load_pickle(write(tmp_path / "batch", pickle.dumps([array, {"a": (array,)}], 2)))
+    for other in (found[0], found[1]["a"][0]):
+        assert type(other) is np.ndarray
+        assert other.dtype == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(other, array)

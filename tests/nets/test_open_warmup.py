@@ -276,3 +276,31 @@ def test_a_warm_up_that_is_given_trains_on_all_rows(params):
     first = int(net.coreset_history_.epochs[0])
     assert first == 4
     assert set(net.history[:first, "coreset_size"]) == {240}
+
+
+def test_rows_of_weight_zero_are_as_if_they_were_not_there():
+    weights = np.zeros(900)
+    weights[:180] = 1
+    net = make_net(codes=np.arange(900) % 4, weights=weights)
+    plan = begin_warmup(net, 0)
+    assert len(net.state_.entries["held_out"]) == 60
+    assert (weights[plan.rows] > 0).sum() == 120
+
+
+@pytest.mark.parametrize("params", [{"warmup_epochs": 6}, {"coreset_size": 0.5}])
+def test_parameters_that_are_set_anew_end_it(params):
+    net = make(lr=1e-5).partial_fit(IMAGES, GIVEN, epochs=1)
+    assert "held_out" in net.state_.entries
+    net.set_params(**params).partial_fit(IMAGES, GIVEN, epochs=7)
+    first = 6 if "warmup_epochs" in params else 2  # a third of the call's
+    assert net.history[:, "coreset_size"][:first] == [160] + [240] * (first - 1)
+    assert net.coreset_history_.epochs[0] == first
+    assert not any(name.startswith(("held", "best")) for name in net.state_.entries)
+
+
+def test_nothing_is_held_out_where_no_epoch_is_left_for_a_coreset():
+    with pytest.warns(UserWarning, match="no coreset"):
+        net = make(max_epochs=1).fit(IMAGES, GIVEN)
+    assert net.history[:, "coreset_size"] == [240]
+    net = make(max_epochs=1).partial_fit(IMAGES, GIVEN).partial_fit(IMAGES, GIVEN)
+    assert net.coreset_history_.epochs.tolist() == [1]

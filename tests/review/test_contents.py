@@ -87,8 +87,15 @@ def test_images_in_files(tmp_path, as_text):
 
 
 def test_a_file_that_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match="Row 0 of X is taken for the path of an image"):
         show([str(tmp_path / "none.png")] * 3)
+
+
+def test_a_text_that_ends_as_an_image_is_no_path_among_texts(tmp_path):
+    path = tmp_path / "secret.png"
+    path.write_bytes(b"not shown")
+    found = show(["hello", f"see {path}", str(path)], rows=(0, 1, 2))
+    assert [list(found[row][0]) for row in range(3)] == [["text"]] * 3
 
 
 def test_images_of_several_sizes_have_one_scale():
