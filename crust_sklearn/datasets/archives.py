@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import lzma
 import os
 import shutil
 import stat
@@ -114,7 +115,7 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
             file.extractall(folder, filter=check)
     except tarfile.FilterError as error:
         raise _make_error(archive, error.tarinfo.name) from error
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{archive} is damaged: {error}. Remove it.") from error
 
 
@@ -127,8 +128,11 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
                     raise _make_error(archive, member.filename)
                 _check_inside(archive, member.filename)
             file.extractall(folder)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{archive} is damaged: {error}. Remove it.") from error
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
+        # Encrypted, or packed in a way that is not known.
+        raise ValueError(
+            f"{archive} is damaged, or cannot be unpacked: {error}. Remove it."
+        ) from error
 
 
 def _check_inside(archive: Path, name: str) -> None:

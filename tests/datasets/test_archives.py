@@ -195,3 +195,19 @@ def test_archive_of_a_wrong_sum_is_not_opened(tmp_path, server, monkeypatch):
     with pytest.raises(OSError, match="is not the file that is expected"):
         fetch_folder(remote, tmp_path, "set")
     assert list_tree(tmp_path) == []
+
+
+def test_an_archive_packed_in_ways_that_are_not_known_leaves_nothing(tmp_path):
+    content = bytearray(make_zip({"set/a.txt": b"first"}))
+    central = content.index(b"PK\x01\x02")
+    for at in (8, central + 10):  # the method, in both headers
+        content[at : at + 2] = (99).to_bytes(2, "little")
+    (tmp_path / "set.zip").write_bytes(content)
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        unpack(tmp_path / "set.zip", tmp_path, "set")
+    packed = bytearray(make_tar({"set/a.txt": bytes(range(256)) * 99}, mode="w:xz"))
+    packed[60:90] = bytes(30)
+    (tmp_path / "set.tar.xz").write_bytes(packed)
+    with pytest.raises(ValueError, match="is damaged"):
+        unpack(tmp_path / "set.tar.xz", tmp_path, "set")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set.tar.xz", "set.zip"]
