@@ -74,10 +74,13 @@ def build() -> tuple[Path, Path]:
     return sdist, wheel
 
 
-def check_files(sdist: Path, wheel: Path) -> None:
-    """Let twine and check-wheel-contents judge what was built."""
+def check_files(sdist: Path, wheel: Path, sources: Path) -> None:
+    """Let twine and check-wheel-contents judge what was built.
+
+    The wheel is compared with the unpacked sdist: a checkout has numba's caches beside its files.
+    """
     run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel, cwd=ROOT)
-    checker = [sys.executable, "-m", "check_wheel_contents", "--package", ROOT / "crust_sklearn"]
+    checker = [sys.executable, "-m", "check_wheel_contents", "--package", sources / "crust_sklearn"]
     run(*checker, wheel, cwd=ROOT)
 
 
@@ -86,7 +89,10 @@ def install(archive: Path, folder: Path, constraints: Path) -> Path:
     run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     run(
-        python, "-m", "pip", "install", "-q", "--no-compile", "-c", constraints, archive, cwd=folder
+        # The README's snippet indexes by the list of issues, which is a frame with pandas.
+        *(python, "-m", "pip", "install", "-q", "--no-compile", "-c", constraints),
+        *(archive, "pandas"),
+        cwd=folder,
     )
     run(python, "-m", "pip", "check", cwd=folder)
     where = run(python, "-c", WHERE, cwd=folder)
@@ -129,10 +135,10 @@ def main() -> None:
         folder = Path(name).resolve()
         say("sdist and wheel")
         sdist, wheel = build()
-        check_files(sdist, wheel)
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")
         sources = folder / sdist.name.removesuffix(".tar.gz")
+        check_files(sdist, wheel, sources)
         constraints, readme = sources / "constraints.txt", sources / "README.md"
         say("the sdist in a clean environment")
         python = install(sdist, folder / "of-sdist", constraints)
