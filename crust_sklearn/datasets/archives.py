@@ -128,7 +128,7 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
                     raise _make_error(archive, member.filename)
                 _check_inside(archive, member.filename)
             file.extractall(folder)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, zlib.error) as error:
         # Encrypted, or packed in a way that is not known.
         raise ValueError(
             f"{archive} is damaged, or cannot be unpacked: {error}. Remove it."
