@@ -10,7 +10,7 @@ from skorch.utils import to_tensor
 
 from ..gradients import get_logits
 from .evaluation import evaluating
-from .seeding import ModuleDraws, OwnDraws
+from .seeding import ModuleDraws
 from .state import TrainingState
 from .training import Training
 
@@ -69,11 +69,11 @@ class AugmentMixin:
         """
         augment, training = self.augment, self.training_
         assert augment is not None and training is not None
-        x = self.to_module(x)
-        seed = self.get_seed("augment", 0)  # type: ignore[attr-defined]
+        x, draws = self.to_module(x), self._make_draws(0)
         try:
-            with OwnDraws(seed), evaluating(self), torch.no_grad():
-                other = self.infer(augment(x), **training.fit_params)  # type: ignore[attr-defined]
+            view = draws.run(lambda: augment(x), self.module_)  # type: ignore[attr-defined]
+            with evaluating(self), torch.no_grad():
+                other = self.infer(view, **training.fit_params)  # type: ignore[attr-defined]
             n_rows = len(get_logits(other))
         except Exception as error:
             raise ValueError(
@@ -105,10 +105,13 @@ class AugmentMixin:
         augment, training, epoch = self.augment, self.training_, self.state_.epoch
         assert augment is not None and training is not None
         if training.kept.get("augment_epoch") != epoch:
-            draws = ModuleDraws(self.module_)  # type: ignore[attr-defined]
-            # What augments may draw in some batches only.
-            draws.draws = {True: True, False: True}
-            draws.reseed(self.get_own_seed("augment", epoch))  # type: ignore[attr-defined]
-            training.kept |= {"augment_epoch": epoch, "augment_draws": draws}
+            training.kept |= {"augment_epoch": epoch, "augment_draws": self._make_draws(epoch)}
         draws = training.kept["augment_draws"]
         return draws.run(lambda: augment(x), self.module_)  # type: ignore[attr-defined]
+
+    def _make_draws(self, epoch: int) -> ModuleDraws:
+        """Return what lends torch's generators to `augment`, which may draw now and then."""
+        draws = ModuleDraws(self.module_)  # type: ignore[attr-defined]
+        draws.draws = {True: True, False: True}
+        draws.reseed(self.get_own_seed("augment", epoch))  # type: ignore[attr-defined]
+        return draws

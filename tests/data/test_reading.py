@@ -92,10 +92,8 @@ def test_rows_without_labels_have_what_skorch_gives_for_them(assert_same):
     assert_same(list(fetched), list(default_collate([unlabelled[4], unlabelled[2]])))
 
 
-def test_a_sparse_array_whose_items_skorch_cannot_read():
+def test_a_sparse_array_whose_items_skorch_cannot_read_with_every_scipy():
     thin = sparse.csr_array(np.where(X > 0, X, 0))
-    with pytest.raises(ValueError, match="squeeze"):
-        stock(thin)[0]
     x, y = fetch_rows(stock(thin), np.array([4, 2]), default_collate)
     assert torch.equal(x, torch.from_numpy(thin.toarray()[[4, 2]]))
     assert y.tolist() == [1, 2]
