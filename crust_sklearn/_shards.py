@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 # Numbers that are handled at once, where all rows are gone through.
 BLOCK = 2**24
@@ -23,7 +24,10 @@ def slice_rows(n_rows: int, n_features: int) -> Iterator[slice]:
 
 def sample_rows(X: Any) -> np.ndarray:
     """Return rows of X, evenly spread: all of them, where they are no more than `SAMPLE`."""
-    return X[:: max(1, -(-len(X) // SAMPLE))]
+    most = SAMPLE
+    if is_sparse(X):  # of which wide rows take no room before
+        most = max(1, min(SAMPLE, BLOCK // X.shape[1]))
+    return X[:: max(1, -(-len(X) // most))]
 
 
 def get_largest(X: Any) -> float:
@@ -38,9 +42,9 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray or Shards
+    X : {ndarray, sparse array, Shards}
     numbers : ndarray of int
-        Which rows of X.
+        Which rows of X. Those of a sparse array are dense where they are asked for.
     """
 
     def __init__(self, X: Any, numbers: np.ndarray):
@@ -53,7 +57,18 @@ class Rows:
         return len(self.numbers)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        return self.X[self.numbers[rows]]
+        found = self.X[self.numbers[rows]]
+        return found.toarray() if sparse.issparse(found) else found
+
+
+def is_sparse(X: Any) -> bool:
+    """Return whether X is `Rows` of a sparse array, or such rows of these."""
+    return isinstance(X, Rows) and (sparse.issparse(X.X) or is_sparse(X.X))
+
+
+def narrow(X: Any, numbers: np.ndarray) -> Any:
+    """Return some rows of X: a copy, or `Rows` where X is such of a sparse array."""
+    return Rows(X.X, X.numbers[numbers]) if is_sparse(X) else X[numbers]
 
 
 class Shard(NamedTuple):

@@ -182,7 +182,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
 
     def fit_groups(
         self,
-        X: np.ndarray,
+        X: Any,
         groups: np.ndarray | None,
         sample_weight: np.ndarray | None = None,
         *,
@@ -192,7 +192,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
 
         Parameters
         ----------
-        X : ndarray of shape (n_rows, n_features), dtype float32 or float64
+        X : {ndarray, sparse array} of shape (n_rows, n_features), dtype float32 or float64
             The rows to choose from, finite.
         groups : ndarray of shape (n_rows,), dtype int, or None
             The code of each row's group, at least 0. None: all rows are one group, of code 0.
@@ -222,7 +222,7 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         >>> selector.fit_groups(X, groups, budgets=np.array([2, 1])).sample_indices_
         array([0, 1, 2])
         """
-        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         if self.initial_subset is not None:
             raise ValueError(
                 "A selector with an initial_subset chooses rows of its own X: it cannot choose "
@@ -238,6 +238,48 @@ class CoresetSelector(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseCor
         self.choose_in_groups(X, groups, weights, merge_duplicates=False, budgets=budgets)
         self.components_ = X[self.sample_indices_]
         self.n_features_in_ = X.shape[1]
+        return self
+
+    def keep_groups(
+        self, X: Any, groups: np.ndarray | None, sample_weight: np.ndarray
+    ) -> CoresetSelector:
+        """Choose all rows that have a weight, group after group, those of smallest norm first.
+
+        That is what the strategy "smallest-norm" comes to with as many rows to choose from each
+        group as there are: here without a selection for each of some thousand groups.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse array} of shape (n_rows, n_features)
+        groups : ndarray of shape (n_rows,), dtype int, or None
+        sample_weight : ndarray of shape (n_rows,), dtype float64
+            Of the other rows, zero.
+
+        Returns
+        -------
+        self : CoresetSelector
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from crust_sklearn import CoresetSelector
+        >>> X, weights = np.array([[3.0], [1.0], [2.0]]), np.array([1.0, 1.0, 0.0])
+        >>> CoresetSelector().keep_groups(X, None, weights).sample_indices_
+        array([1, 0])
+        """
+        self.check_options()
+        chosen = np.flatnonzero(sample_weight)
+        squares = X.multiply(X) if sparse.issparse(X) else np.square(X)
+        norms = squares.sum(axis=1)[chosen]
+        order = np.argsort(norms, kind="stable")
+        if groups is not None:
+            order = np.lexsort((norms, groups[chosen]))
+        self.sample_indices_ = chosen = chosen[order]
+        self.sample_weight_ = sample_weight[chosen]
+        self.assignment_ = np.full(len(sample_weight), -1, np.int64)
+        self.assignment_[chosen] = np.arange(len(chosen))
+        self.objective_ = 0.0
+        self.components_, self.n_features_in_ = X[chosen], X.shape[1]
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -18,7 +18,7 @@ from ..gradients import make_unreduced
 from ..label_noise import RowJudgement
 from ..nets import EpochPlan, NoisyLabelClassifier
 from ..nets.checks import check_readable
-from ..nets.row_outputs import compute_row_probabilities
+from ..nets.judged_labels import judge_predicted
 from ..nets.stages import StagesMixin
 from .parts.margin_net import MarginNet
 
@@ -298,9 +298,7 @@ class AUMClassifier(StagesMixin, NoisyLabelClassifier):
             return None
         is_dropped = self._find_dropped()
         quality = rate(entries[AUM][training.rows], float(entries[THRESHOLD]), is_dropped)
-        judgement = RowJudgement.from_probabilities(
-            compute_row_probabilities(self), training.codes, scores=quality
-        )
+        judgement = judge_predicted(self, quality)
         return judgement._replace(
             noise_rate=float(np.average(is_dropped, weights=training.weights))
         )

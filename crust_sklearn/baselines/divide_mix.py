@@ -13,8 +13,8 @@ from .._validation import check_flag, check_number
 from ..label_noise import RowJudgement
 from ..nets.checks import check_mixing, takes_soft_labels
 from ..nets.epoch_plan import EpochPlan
-from ..nets.judged_labels import judge_by_predictions
-from ..nets.row_outputs import compute_row_losses, compute_row_probabilities
+from ..nets.judged_labels import judge_by_predictions, judge_predicted
+from ..nets.row_outputs import compute_row_losses
 from ..nets.two_networks import MEAN
 from .parts.loss_mixture import get_clean_probability
 from .parts.mixmatch_pair import MixMatchPair
@@ -297,6 +297,4 @@ class DivideMixClassifier(MixMatchPair):
         if training.codes is None:
             return None
         scores = np.asarray(self.state_.entries[CLEAN])[training.rows].mean(axis=1)
-        return RowJudgement.from_probabilities(
-            compute_row_probabilities(self), training.codes, training.weights, scores=scores
-        )
+        return judge_predicted(self, scores)

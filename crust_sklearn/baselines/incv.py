@@ -10,7 +10,7 @@ import numpy as np
 from .._validation import check_number
 from ..label_noise import RowJudgement
 from ..nets import EpochPlan, NoisyLabelClassifier
-from ..nets.row_outputs import compute_row_probabilities
+from ..nets.row_outputs import describe_predictions
 from ..nets.stages import StagesMixin
 from .co_teaching import CoTeachingClassifier
 
@@ -188,9 +188,8 @@ class INCVClassifier(StagesMixin, CoTeachingClassifier):
                 positions=np.sort(np.concatenate([before, half])),
                 max_epochs=epochs,
             )
-            found = compute_row_probabilities(self, stage)
-            given[other] = found[other, training.codes[other]]
-            agrees[other] = found[other].argmax(axis=1) == training.codes[other]
+            found = describe_predictions(self, self._compare, stage)
+            given[other], agrees[other] = found["given"][other], found["agrees"][other]
         if number == 1:
             self._keep_noise_rate(float(agrees[np.concatenate(halves)].mean()))
         rate = self.get_total_noise_rate()
@@ -200,6 +199,15 @@ class INCVClassifier(StagesMixin, CoTeachingClassifier):
             # Of largest loss; what is selected stays.
             status[half[np.argsort(given[half], kind="stable")[:n_removed]]] = REMOVED
             status[chosen] = SELECTED
+
+    def _compare(self, proba: np.ndarray, at: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what given labels are predicted with, and whether they are the predicted ones."""
+        assert self.training_ is not None and self.training_.codes is not None
+        codes = self.training_.codes[at]
+        return {
+            "given": proba[np.arange(len(codes)), codes],
+            "agrees": proba.argmax(axis=1) == codes,
+        }
 
     def _keep_noise_rate(self, agreement: float) -> None:
         if isinstance(self.noise_rate, str):

@@ -15,8 +15,7 @@ from ..label_noise import RowJudgement
 from ..nets import NoisyLabelClassifier
 from ..nets.batch_choice import BatchChoiceMixin
 from ..nets.checks import check_readable, check_row_losses
-from ..nets.judged_labels import get_judging_epoch, judge_by_predictions
-from ..nets.row_outputs import compute_row_probabilities
+from ..nets.judged_labels import get_judging_epoch, judge_by_predictions, judge_predicted
 from ..nets.stages import StagesMixin
 from .parts.loss_record import LossRecorder, get_percent
 from .parts.mentor import Mentor, train_mentor
@@ -341,13 +340,9 @@ class MentorNetClassifier(
         if not training.is_over or training.codes is None:
             return None
         said = self.get_row_state(QUALITY, 2).double().cpu().numpy()[training.rows]
-        proba = compute_row_probabilities(self)
         # Of rows that no batch has held, the mentor has said nothing.
-        quality = np.where(said[:, 1] > 0, said[:, 0], proba[np.arange(len(proba)), training.codes])
-        scores = np.where(training.kept[TRUSTED], 1.0, quality)
-        return RowJudgement.from_probabilities(
-            proba, training.codes, training.weights, scores=scores
-        )
+        quality = np.where(said[:, 1] > 0, said[:, 0], np.nan)
+        return judge_predicted(self, np.where(training.kept[TRUSTED], 1.0, quality))
 
     def get_fitted_attributes(self) -> dict[str, Any]:
         """Return what the net publishes, the rows that were given wrong labels among it.

@@ -10,6 +10,8 @@ import numpy as np
 from scipy import linalg, sparse
 from sklearn.utils import gen_batches
 
+from .own_rows import OwnRows
+
 # Relative to the mean eigenvalue of the features' covariance.
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 # The ridge is chosen by the errors of so many rows: twice as many seldom choose another.
@@ -102,30 +104,35 @@ def predict_in_parts(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Make the leave-one-out predictions of a part of the rows after the other.
 
-    What they take together, n_rows x n_classes numbers, is never there at once.
+    What they take together, n_rows x n_classes numbers, is never there at once. Of several
+    processes, which each hold some rows, all fit the same by sums over all rows: n_features x
+    n_features and n_features x n_classes numbers, and some for each feature.
 
     Parameters
     ----------
-    H, codes, n_classes, sample_weight, ridges
-        As of `leave_one_out_predictions`.
+    H : ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
+    codes, n_classes, sample_weight, ridges
+        As of `leave_one_out_predictions`, of all rows.
 
     Yields
     ------
     part : slice
-        Of the rows.
+        Of the rows of `H`, or of the own ones.
     predictions : ndarray of shape (n_part, n_classes), dtype float32
         May be written to.
     """
     w = np.asarray(sample_weight, dtype=np.float64)
     w = w / w.sum()
-    parts = _split(len(H), max(H.shape[1], n_classes))
-    rows = _CenteredRows.make(H, w, parts)
+    held = OwnRows.of(H)
+    parts = _split(len(held), max(held.values.shape[1], n_classes))
+    rows = _CenteredRows.make(held, w, parts)
     problem = _Problem.make(rows, codes, n_classes, w, parts)
     fit = problem.fit(_choose(problem, rows, codes, w, ridges) if len(ridges) > 1 else ridges[0])
+    codes, w = codes[held.numbers], w[held.numbers]
     for part in parts:
         B = rows[part] @ problem.directions
         residuals, rest = fit.get_residuals(B, codes[part], w[part])
-        residuals /= _put(rest, H)[:, None]
+        residuals /= _put(rest, rows.H)[:, None]
         residuals[np.arange(len(rest)), codes[part]] += 1.0
         yield part, _to_numpy(residuals)
 
@@ -138,26 +145,31 @@ def _split(n_rows: int, width: int) -> list[slice]:
 class _CenteredRows:
     """Rows in float32 that have lost their mean, and any large offset before they are rounded."""
 
-    H: Any
+    held: OwnRows
     origin: Any  # one of the rows, in float32 or, where H needs it, float64
     scale: float
     mean: Any  # of the other rows' scaled differences to it
 
     @classmethod
-    def make(cls, H: Any, w: np.ndarray, parts: list[slice]) -> _CenteredRows:
+    def make(cls, held: OwnRows, w: np.ndarray, parts: list[slice]) -> _CenteredRows:
+        H, own = held.values, w[held.numbers]
         zero = _put(np.zeros(H.shape[1]), H)
         highest, lowest = -np.inf, np.inf
         for part in parts:
             # NaN is neither, and stays.
             highest = np.maximum(highest, float(H[part].max()))
             lowest = np.minimum(lowest, float(H[part].min()))
+        highest, lowest = held.get_max(highest), -held.get_max(-lowest)
         scale = float(max(highest, -lowest)) or 1.0
-        heaviest = int(w.argmax())
-        rows = cls(H, H[heaviest : heaviest + 1][0] + zero, scale, zero)
+        rows = cls(held, held.get_row(int(w.argmax())) + zero, scale, zero)
         mean = np.zeros(H.shape[1])
         for part in parts:
-            mean += _to_numpy(_put(w[part], H) @ rows[part])
-        return cls(H, rows.origin, scale, _put(mean, H))
+            mean += _to_numpy(_put(own[part], H) @ rows[part])
+        return cls(held, rows.origin, scale, _put(held.add(mean), H))
+
+    @property
+    def H(self) -> Any:
+        return self.held.values
 
     def __getitem__(self, index: slice | np.ndarray) -> Any:
         X = self.H[index] - self.origin
@@ -208,7 +220,9 @@ class _Problem:
         w: np.ndarray,
         parts: list[slice],
     ) -> _Problem:
-        H, n_features = rows.H, rows.H.shape[1]
+        H, n_features, held = rows.H, rows.H.shape[1], rows.held
+        shares = np.bincount(codes, weights=w, minlength=n_classes)
+        codes, w = codes[held.numbers], w[held.numbers]
         gram, sums = np.zeros((n_features, n_features)), np.zeros((n_classes, n_features))
         for part in parts:
             roots = np.sqrt(w[part])
@@ -218,13 +232,13 @@ class _Problem:
             # A part may be of fewer rows than there are classes.
             present, own = np.unique(codes[part], return_inverse=True)
             sums[present] += _to_numpy(_sum_by_class(X, own, len(present), roots))
+        gram, sums = held.add(gram), held.add(sums)
         eigenvalues, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
         # Directions in which the features do not vary, up to rounding, say nothing.
         least = max(np.finfo(np.float32).eps * eigenvalues[-1], (4 * rows.rounding) ** 2)
         eigenvalues = np.where(eigenvalues > least, eigenvalues, 0.0)
         mean = eigenvalues.mean() or 1.0
         vectors = np.where(eigenvalues > 0.0, vectors, 0.0) / np.sqrt(mean)
-        shares = np.bincount(codes, weights=w, minlength=n_classes)
         return cls(_put(vectors, H), eigenvalues / mean, vectors.T @ sums.T, shares)
 
     def fit(self, ridge: float) -> _RidgeFit:
@@ -243,6 +257,8 @@ def _choose(
 ) -> float:
     """Return the ridge with the least error of its leave-one-out predictions."""
     tried, counts = _spread(codes, w)
+    places, is_own = rows.held.find(tried)
+    tried, counts = tried[is_own], counts[is_own]
     parts = _split(len(tried), max(rows.H.shape[1], len(problem.shares)))
     errors = np.zeros(len(ridges))
     # One after the other: each fit takes n_features x n_classes numbers.
@@ -250,11 +266,11 @@ def _choose(
         fit = problem.fit(ridge)
         for part in parts:
             own = tried[part]
-            B = rows[own] @ problem.directions
+            B = rows[places[part]] @ problem.directions
             residuals, rest = fit.get_residuals(B, codes[own], w[own])
             squares = _to_numpy((residuals * residuals).sum(axis=1))
             errors[i] += counts[part] @ (squares / rest**2)
-    return ridges[errors.argmin()]
+    return ridges[rows.held.add(errors).argmin()]
 
 
 def _spread(codes: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from .anchors import get_min_ratios, get_sure_noise
 from .class_pairs import ClassPairs
 from .held_out import PART_SIZE, is_tensor, predict_in_parts
+from .own_rows import OwnRows
 from .posterior import LabelPosterior, get_label_posterior
 from .top_predictions import MAX_KEPT, TopPredictions
 
@@ -149,9 +150,10 @@ class LabelQuality:
 
         Parameters
         ----------
-        features : ndarray or torch.Tensor of shape (n_rows, n_features)
-            The last layer's inputs. At the first selection, what else tells the classes apart may
-            stand beside them: see `join_features`.
+        features : ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
+            The last layer's inputs; of several processes, those of the own rows. At the first
+            selection, what else tells the classes apart may stand beside them: see
+            `join_features`.
         verbose : int, default=0
             Whether to show a bar of the rows for each fit.
         hidden : float, default=0.0
@@ -295,8 +297,9 @@ def predict_labels(
 
     Parameters
     ----------
-    features : ndarray or torch.Tensor of shape (n_rows, n_features)
-        A tensor is worked on where it is; a memory map is read part by part.
+    features : ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
+        A tensor is worked on where it is; a memory map is read part by part. Of several processes,
+        which each hold some rows, all are told the predictions of all.
     codes : ndarray of shape (n_rows,), dtype int64
     n_classes : int
     sample_weight : ndarray of shape (n_rows,)
@@ -309,26 +312,30 @@ def predict_labels(
     predictions : TopPredictions
         Positive float32, of sum one in each row over all classes.
     """
-    if features.shape[1] > MAX_FEATURES:
-        features = _project(features)
-    n_rows, n_kept = len(codes), min(n_classes, MAX_KEPT)
+    rows = OwnRows.of(features)
+    if rows.values.shape[1] > MAX_FEATURES:
+        features = rows.replace(_project(rows.values))
+        rows = OwnRows.of(features)
+    n_rows, n_kept, own = len(rows), min(n_classes, MAX_KEPT), codes[rows.numbers]
     values = np.empty((n_rows, n_kept), np.float32)
     classes = np.arange(n_classes, dtype=np.int32)[None]
     if n_kept < n_classes:
         classes = np.empty((n_rows, n_kept), np.int32)
-    is_small = n_rows * features.shape[1] ** 2 < MIN_THREADED
+    is_small = n_rows * rows.values.shape[1] ** 2 < MIN_THREADED
     n_threads = 1 if is_small else None
     bar = tqdm(total=n_rows, desc="labels judged", unit=" rows", disable=not verbose)
     with threadpool_limits(n_threads, user_api="blas"), bar:
         for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
             np.maximum(found, MIN_SHARE, out=found)
             found /= found.sum(axis=1, keepdims=True)
-            top = TopPredictions.keep(found, codes[part], n_kept)
+            top = TopPredictions.keep(found, own[part], n_kept)
             values[part] = top.values
             if not top.is_whole:
                 classes[part] = top.classes
             bar.update(len(found))
-    return TopPredictions(values, classes, n_classes)
+    if n_kept < n_classes:
+        classes = rows.gather(classes)
+    return TopPredictions(rows.gather(values), classes, n_classes)
 
 
 def _project(features: Any) -> Any:
@@ -345,17 +352,17 @@ def _project(features: Any) -> Any:
     return projected
 
 
-def join_features(blocks: Sequence[np.ndarray]) -> np.ndarray:
+def join_features(blocks: Sequence[Any]) -> Any:
     """Return features of several sources side by side, each with the same weight per column.
 
     Parameters
     ----------
-    blocks : sequence of ndarray of shape (n_rows, n_features)
+    blocks : sequence of ndarray or OwnRows of shape (n_rows, n_features)
         Finite.
 
     Returns
     -------
-    features : ndarray of shape (n_rows, sum of n_features), dtype float32
+    features : ndarray or OwnRows of shape (n_rows, sum of n_features), dtype float32
         The columns of each block are centred, and divided by the root of the block's mean square.
 
     Examples
@@ -368,12 +375,15 @@ def join_features(blocks: Sequence[np.ndarray]) -> np.ndarray:
     array([[-1.41,  0.  , -1.  ],
            [ 1.41,  0.  ,  1.  ]], dtype=float32)
     """
+    rows, blocks = OwnRows.of(blocks[0]), [OwnRows.of(block).values for block in blocks]
     widths = [block.shape[1] for block in blocks]
-    joined = np.empty((len(blocks[0]), sum(widths)), np.float32)
+    joined = np.empty((len(rows), sum(widths)), np.float32)
     for block, end in zip(blocks, np.cumsum(widths), strict=True):
         part = joined[:, end - block.shape[1] : end]
         # Scaled first, as squares of large numbers overflow.
-        part[:] = block / (np.abs(block).max(initial=0.0) or 1.0)
-        part -= part.mean(axis=0, dtype=np.float64).astype(np.float32)
-        part /= np.sqrt(np.mean(np.square(part), dtype=np.float64)) or 1.0
-    return joined
+        part[:] = block / (rows.get_max(np.abs(block).max(initial=0.0)) or 1.0)
+        mean = rows.add(part.sum(axis=0, dtype=np.float64)) / rows.n_rows
+        part -= mean.astype(np.float32)
+        squares = rows.add(np.square(part).sum(dtype=np.float64))
+        part /= np.sqrt(squares / (rows.n_rows * block.shape[1])) or 1.0
+    return rows.replace(joined)

@@ -322,6 +322,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
             gradient=None if self.gradient == LEAVE_ONE_OUT else self.gradient,
             gradient_layer=self.gradient_layer,
             with_inputs=with_inputs,
+            for_selection=True,
             **fit_params,
         )
 

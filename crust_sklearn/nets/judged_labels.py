@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from ..label_noise import (
     join_features,
     summarize,
 )
+from ..label_noise.own_rows import OwnRows
 from ..labels import LabelCodec
 from .row_outputs import (
     RowOutputs,
     compute_row_outputs,
-    compute_row_probabilities,
+    describe_predictions,
     is_vectors,
 )
 from .training import Training
@@ -91,15 +93,22 @@ def judge_now(net: Any) -> LabelQuality:
     training = net.training_
     dataset = net.get_selection_dataset(training.dataset)
     outputs = compute_row_outputs(
-        net, dataset, numbers=training.rows, with_inputs=True, **training.fit_params
+        net,
+        dataset,
+        numbers=training.rows,
+        with_inputs=True,
+        for_selection=True,
+        **training.fit_params,
     )
     return start_judging(net, outputs)
 
 
-def place(net: Any, features: np.ndarray) -> Any:
+def place(net: Any, features: Any) -> Any:
     """Return features where they are fitted: on the module's device, if it is not the CPU."""
-    on_cpu = net.device is None or torch.device(net.device).type == "cpu"
-    return features if on_cpu else torch.as_tensor(features, device=net.device)
+    if net.device is None or torch.device(net.device).type == "cpu":
+        return features
+    rows = OwnRows.of(features)
+    return rows.replace(torch.as_tensor(rows.values, device=net.device))
 
 
 def judge_by_predictions(net: Any) -> RowJudgement | None:
@@ -118,8 +127,45 @@ def judge_by_predictions(net: Any) -> RowJudgement | None:
     training = net.training_
     if not training.is_over or training.codes is None:
         return None
-    found = compute_row_probabilities(net)
-    return RowJudgement.from_probabilities(found, training.codes, training.weights)
+    return judge_predicted(net)
+
+
+def judge_predicted(
+    net: Any,
+    scores: np.ndarray | None = None,
+    correct: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> RowJudgement:
+    """Return what the current network's predictions say of the labels of the training rows.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        In training, with labels that can be read.
+    scores : ndarray of shape (n_train,) or None, default=None
+        How probable the given labels are, where something else tells; NaN: the predictions do.
+    correct : callable or None, default=None
+        ``correct(probabilities, codes)`` returns the probabilities of the true labels, given those
+        that the network predicts for a batch, and the given labels of its rows. None: these.
+
+    Returns
+    -------
+    judgement : RowJudgement
+        Found a batch at a time: n_train x n_classes numbers are never there at once.
+    """
+    training = net.training_
+
+    def describe(proba: np.ndarray, at: np.ndarray) -> dict[str, np.ndarray]:
+        codes = training.codes[at]
+        proba = proba if correct is None else correct(proba, codes)
+        own = proba[np.arange(len(codes)), codes]
+        if scores is not None:
+            own = np.where(np.isnan(scores[at]), own, scores[at])
+        judged = RowJudgement.from_probabilities(proba, codes, scores=own)
+        return {"scores": judged.scores, "suggested": judged.suggested}
+
+    found = describe_predictions(net, describe)
+    noise_rate = 1.0 - np.average(found["scores"], weights=training.weights)
+    return RowJudgement(**found, noise_rate=float(noise_rate))
 
 
 def describe_labels(

@@ -83,7 +83,7 @@ def is_look_due(net: Any, epoch: int) -> bool:
     return epoch >= (net.state_.get_number(NEXT_LOOK) or 0)
 
 
-def find_first_judgement(net: Any, epoch: int, features: np.ndarray) -> LabelQuality | None:
+def find_first_judgement(net: Any, epoch: int, features: Any) -> LabelQuality | None:
     """Return the judgement to choose the first coreset by, when it is time.
 
     Parameters
@@ -92,8 +92,8 @@ def find_first_judgement(net: Any, epoch: int, features: np.ndarray) -> LabelQua
         In training; the best judgement so far is in its state.
     epoch : int
         The coming one.
-    features : ndarray of shape (n_train, n_features)
-        The inputs of the last linear layer.
+    features : ndarray or OwnRows of shape (n_train, n_features)
+        The inputs of the last linear layer; of several processes, those of the own rows.
 
     Returns
     -------

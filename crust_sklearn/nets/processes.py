@@ -175,37 +175,97 @@ def share_buffers(net: Any) -> None:
             dist.broadcast(buffer, src=0)
 
 
-def gather_rows(net: Any, rows: np.ndarray, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Fill in what the other processes have found of their rows.
+def find_common(net: Any, columns: Mapping[str, Tensor]) -> list[str]:
+    """Return the columns that every process has, with rows of one shape and dtype.
 
     Parameters
     ----------
     net : skorch.NeuralNet
-    rows : ndarray of shape (n_own,), dtype int64
-        The places of the rows that this process has found something of. Of a row of several
-        processes, all take what the last of them says.
-    columns : mapping of str to tensor of shape (n_rows, ...)
-        Changed in place, from the first of `rows` on.
+    columns : mapping of str to tensor of shape (n_own, ...)
 
     Returns
     -------
-    columns : dict of str to tensor
-        Those that every process has, with rows of one shape and dtype.
+    names : list of str
+        In the same order in all processes.
+    """
+    kinds = {name: (str(part.dtype), part.shape[1:]) for name, part in columns.items()}
+    said = exchange(net, kinds)
+    return [name for name in said[0] if all(said[0][name] == kinds.get(name) for kinds in said)]
+
+
+def find_owners(net: Any, is_held: np.ndarray) -> np.ndarray:
+    """Return which process every row belongs to: of several that hold it, the first.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+    is_held : ndarray of shape (n_rows,), dtype bool
+        Whether this process holds each row.
+
+    Returns
+    -------
+    owners : ndarray of shape (n_rows,), dtype int16
+        The number of the process; -1, where none holds the row.
     """
     if count(net) == 1:
-        return dict(columns)
-    kinds = {name: (str(part.dtype), part.shape[1:]) for name, part in columns.items()}
-    said = exchange(net, (len(rows), kinds))
-    sizes = [n_rows for n_rows, _ in said]
-    places = [part.numpy() for part in gather(net, torch.as_tensor(rows), sizes)]
-    found = {}
-    for name, column in columns.items():
-        if all(kinds[name] == others.get(name) for _, others in said):
-            found[name] = column
-            own = column[torch.as_tensor(rows, device=column.device)]
-            for place, part in zip(places, gather(net, own, sizes), strict=True):
-                column[torch.as_tensor(place, device=column.device)] = part
-    return found
+        return np.where(is_held, 0, -1).astype(np.int16)
+    bits = torch.as_tensor(np.packbits(is_held))
+    exchange(net, None)
+    owners = np.full(len(is_held), -1, np.int16)
+    found = gather(net, bits, [len(bits)] * count(net))
+    for rank, part in reversed(list(enumerate(found))):
+        owners[np.unpackbits(part.numpy(), count=len(is_held)).astype(bool)] = rank
+    return owners
+
+
+def gather_rows(net: Any, owners: np.ndarray, own: Tensor) -> Tensor:
+    """Return a column of all rows, of which each process has those that belong to it.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+    owners : ndarray of shape (n_rows,), dtype int16
+        As of `find_owners`.
+    own : tensor of shape (n_own, ...)
+        In ascending order of the rows' numbers.
+
+    Returns
+    -------
+    column : tensor of shape (n_rows, ...)
+        Not filled in where a row belongs to nobody.
+    """
+    if count(net) == 1:
+        return own
+    exchange(net, None)
+    places = [np.flatnonzero(owners == rank) for rank in range(count(net))]
+    column = own.new_empty((len(owners), *own.shape[1:]))
+    for place, part in zip(places, gather(net, own, list(map(len, places))), strict=True):
+        column[torch.as_tensor(place, device=own.device)] = part
+    return column
+
+
+def add_up(net: Any, values: Any) -> Any:
+    """Return the sum of what the processes give, the same in all of them.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Its `training_`, if there is one, counts the bytes.
+    values : ndarray or number
+        Of the same shape in all processes.
+
+    Returns
+    -------
+    total : ndarray or number, dtype float64
+    """
+    n, device = count(net), net.accelerator.device
+    exchange(net, None)
+    total = torch.as_tensor(np.asarray(values, np.float64)).to(device, copy=True)
+    dist.all_reduce(total)
+    if (training := getattr(net, "training_", None)) is not None:
+        # Round a ring: a part of each process, once to be added up, and once as a sum.
+        training.n_bytes_sent += 2 * (n - 1) * total.numel() * total.element_size() // n
+    return total.cpu().numpy()[()]
 
 
 def gather(net: Any, part: Tensor, sizes: list[int] | None = None) -> list[Tensor]:

@@ -253,10 +253,16 @@ class ProcessesMixin:
                 "mixes rows, so that several processes change what is kept for one. Train it in "
                 "one process."
             )
-        rows = np.unique(torch.cat(training.seen).numpy())
         names = sorted(training.row_states)
-        found = {name: torch.as_tensor(self.state_.entries[name]) for name in names}
-        processes.gather_rows(self, rows, found)
+        found = [torch.as_tensor(self.state_.entries[name]) for name in names]
+        is_held = np.zeros(max(map(len, found)), bool)
+        is_held[torch.cat(training.seen).numpy()] = True
+        owners, rank = processes.find_owners(self, is_held), processes.get_rank(self)
+        own, told = torch.as_tensor(owners == rank), torch.as_tensor(owners >= 0)
+        for column in found:
+            here = column.device
+            everything = processes.gather_rows(self, owners, column[own.to(here)])
+            column[told.to(here)] = everything[told.to(here)]
         training.seen.clear()
 
     def _share_losses(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,13 @@ from skorch.utils import to_tensor
 from ..data import CoresetDataset
 from ..gradients import GradientProxy, get_logits
 from ..label_noise.label_quality import MAX_FEATURES
+from ..label_noise.own_rows import OwnRows
 from . import processes
 from .divergence import explain_gradients
 from .evaluation import evaluating
+from .largest_entries import ENTRIES, PLACES, is_too_much, keep_largest, make_sparse
+from .shared_rows import SharedRows
 
-IS_FILLED = "is_filled"
 # More numbers than this, a gigabyte, are not kept for the sake of judging labels.
 MAX_INPUTS = 2**28
 
@@ -30,24 +32,26 @@ class RowOutputs:
     ----------
     predicted : ndarray of shape (n_rows,), dtype int64
         The predicted class, as a column.
-    features : ndarray of shape (n_rows, n_features), dtype float32
-        The inputs of the last linear layer; the logits, where there is none.
-    gradients : ndarray of shape (n_rows, n_proxy), dtype float32, or None
-        The gradient proxies; None if none were asked for.
+    features : ndarray or SharedRows of shape (n_rows, n_features), dtype float32
+        The inputs of the last linear layer; the logits, where there is none. Those of the own rows
+        alone, where there are several processes and it was asked for.
+    gradients : {ndarray, sparse array} of shape (n_rows, n_proxy), dtype float32, or None
+        The gradient proxies; None if none were asked for. Sparse, where each row keeps only the
+        largest entries of the gradient at the logits.
     metric : OuterProductDistance or None
         What the proxies are to be compared by; None for "euclidean".
-    inputs : ndarray of shape (n_rows, n_inputs), dtype float32, or None
+    inputs : ndarray or SharedRows of shape (n_rows, n_inputs), dtype float32, or None
         What the module is given, if it was asked for, and if it is finite, a vector of
         floating-point numbers for each row (see `is_vectors`), and less than a gigabyte.
     confidence : ndarray of shape (n_rows,), dtype float32, or None
-        The probability of the predicted class.
+        The probability of the predicted class; None for a selection, which does not need it.
     """
 
     predicted: np.ndarray
-    features: np.ndarray
-    gradients: np.ndarray | None = None
+    features: Any
+    gradients: Any = None
     metric: Any = None
-    inputs: np.ndarray | None = None
+    inputs: Any = None
     confidence: np.ndarray | None = None
 
 
@@ -59,6 +63,7 @@ def compute_row_outputs(
     gradient: str | None = None,
     gradient_layer: str | None = None,
     with_inputs: bool = False,
+    for_selection: bool = False,
     **fit_params: Any,
 ) -> RowOutputs:
     """Run a net over a dataset, and return what it says of each row.
@@ -77,6 +82,11 @@ def compute_row_outputs(
         The last linear layer; None: it is found.
     with_inputs : bool, default=False
         Whether to return the inputs as well.
+    for_selection : bool, default=False
+        Whether labels are to be judged, and rows selected, by the outputs, as far as these are
+        needed for it: each of several processes keeps the features and inputs of its own rows; and
+        where gradients at the logits, of more than 32 classes, would be more than 2**26 numbers, or
+        256 MiB, each row keeps the 32 largest.
     **fit_params : dict
         Passed on to the module's forward.
 
@@ -98,7 +108,7 @@ def compute_row_outputs(
     )
     # The closed form is that of the criterion alone.
     is_plain = not (net.has_own_get_loss or net.has_own_get_losses)
-    columns = RowColumns(n_rows)
+    columns = RowColumns(n_rows, processes.count(net))
     processes.share_buffers(net)
     with evaluating(net), torch.no_grad():
         proxy = GradientProxy(
@@ -114,24 +124,44 @@ def compute_row_outputs(
                 ),
             )
             logits = get_logits(found.output)
-            parts = {"predicted": logits.argmax(dim=1)}
-            parts["confidence"] = net.get_probabilities(logits).amax(dim=1).float()
+            parts = {"predicted": logits.argmax(dim=1).int()}
+            if not for_selection:
+                parts["confidence"] = net.get_probabilities(logits).amax(dim=1).float()
             parts["features"] = found.features
             if found.rows is not None:
-                parts["gradients"] = found.rows
+                n_columns = found.rows.shape[1]
+                n_left = n_columns if proxy.metric is None else proxy.metric.n_left
+                if for_selection and gradient != "features" and is_too_much(n_rows, n_left):
+                    parts |= keep_largest(found.rows, n_left)
+                else:
+                    parts["gradients"] = found.rows
             with_inputs = with_inputs and _fits(batch.x, columns.parts.get("inputs"), n_rows)
             if with_inputs:
                 parts["inputs"] = batch.x.float().flatten(1)
             else:  # of all rows, or of none
                 columns.parts.pop("inputs", None)
             columns.fill(batch.rows, parts)
-    gathered = columns.gather(net)
-    if not gathered["gradients" if "gradients" in gathered else "features"].isfinite().all():
+    held = ("features", "inputs") if for_selection else ()
+    gathered = columns.gather(net, held)
+    decisive = [name for name in ("gradients", ENTRIES) if name in gathered] or ["features"]
+    if not all(_is_finite(net, gathered[name]) for name in decisive):
         raise FloatingPointError(explain_gradients(net.history))
-    if "inputs" in gathered and not gathered["inputs"].isfinite().all():
+    if "inputs" in gathered and not _is_finite(net, gathered["inputs"]):
         del gathered["inputs"]  # the module has a way with them that is not known here
-    arrays: dict[str, Any] = {name: column.cpu().numpy() for name, column in gathered.items()}
+    arrays: dict[str, Any] = {}
+    for name, column in gathered.items():
+        rows_of = OwnRows.of(column)
+        arrays[name] = rows_of.replace(rows_of.values.cpu().numpy())
+    arrays["predicted"] = arrays["predicted"].astype(np.int64)
+    if ENTRIES in arrays:
+        found_entries = arrays.pop(ENTRIES), arrays.pop(PLACES)
+        arrays["gradients"] = make_sparse(*found_entries, n_columns)
     return RowOutputs(metric=proxy.metric, **arrays)
+
+
+def _is_finite(net: Any, column: Any) -> bool:
+    """Return whether a column is finite in all processes."""
+    return all(processes.exchange(net, bool(OwnRows.of(column).values.isfinite().all())))
 
 
 class RowColumns:
@@ -140,6 +170,7 @@ class RowColumns:
     Parameters
     ----------
     n_rows : int
+    n_processes : int, default=1
 
     Examples
     --------
@@ -154,9 +185,11 @@ class RowColumns:
     {'squares': tensor([0., 1., 4.])}
     """
 
-    def __init__(self, n_rows: int):
-        self.n_rows = n_rows
-        self.is_filled = np.zeros(n_rows, bool)
+    def __init__(self, n_rows: int, n_processes: int = 1):
+        self.n_rows, self.n_processes = n_rows, n_processes
+        # Where each row stands in the columns, which hold no others: in the order they come in.
+        self.places = np.full(n_rows, -1, np.int64)
+        self.n_filled = 0
         self.parts: dict[str, torch.Tensor] = {}
 
     def fill(self, rows: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> None:
@@ -168,39 +201,63 @@ class RowColumns:
             Their places.
         parts : mapping of str to tensor of shape (n, ...)
         """
-        self.is_filled[rows.cpu().numpy()] = True
+        at = rows.cpu().numpy()
+        new = np.unique(at[self.places[at] < 0])
+        self.places[new] = self.n_filled + np.arange(len(new))
+        self.n_filled += len(new)
         for name, part in parts.items():
-            if name not in self.parts:
-                self.parts[name] = part.new_empty((self.n_rows, *part.shape[1:]))
-            self.parts[name][rows.to(part.device)] = part
+            column = self._make_room(name, part)
+            column[torch.as_tensor(self.places[at], device=part.device)] = part
 
-    def gather(self, net: Any) -> dict[str, torch.Tensor]:
+    def _make_room(self, name: str, part: torch.Tensor) -> torch.Tensor:
+        """Return a column that has room for all rows filled in."""
+        column = self.parts.get(name)
+        if column is None or len(column) < self.n_filled:
+            # The share of this process is not known yet, but by a batch or two.
+            most = self.n_rows // self.n_processes + 2 * len(part)
+            n = self.n_rows if self.n_processes == 1 or most < self.n_filled else most
+            room = part.new_empty((min(n, self.n_rows), *part.shape[1:]))
+            if column is not None:
+                room[: len(column)] = column
+            self.parts[name] = column = room
+        return column
+
+    def gather(self, net: Any, held: Sequence[str] = ()) -> dict[str, Any]:
         """Return the columns with what every process has filled in.
 
         Parameters
         ----------
         net : NoisyLabelClassifier
             Its accelerator, if it has one, knows the other processes.
+        held : sequence of str, default=()
+            Columns that are not told: of several processes, each has those of its own rows.
 
         Returns
         -------
-        columns : dict of str to tensor of shape (n_rows, ...)
+        columns : dict of str to tensor of shape (n_rows, ...), or to SharedRows
 
         Raises
         ------
         RuntimeError
             If a row was given by no loader.
         """
-        is_filled = torch.as_tensor(self.is_filled.astype(np.uint8))
-        parts = self.parts | {IS_FILLED: is_filled}
-        found = processes.gather_rows(net, np.flatnonzero(self.is_filled), parts)
-        missing = np.flatnonzero(found.pop(IS_FILLED).numpy() == 0)
+        owners = processes.find_owners(net, self.places >= 0)
+        missing = np.flatnonzero(owners < 0)
         if len(missing):
             raise RuntimeError(
                 f"{len(missing)} of {self.n_rows} rows to be judged, the first of them at "
                 f"{missing[0]}, came in no batch of iterator_valid. A loader has to give each row "
                 "of its dataset, here to one of the processes at least."
             )
+        at = self.places[owners == processes.get_rank(net)]
+        # They are seldom shuffled: no copy, then.
+        is_sorted = np.array_equal(at, np.arange(len(at)))
+        found: dict[str, Any] = {}
+        for name in processes.find_common(net, self.parts):
+            part = self.parts.pop(name)
+            part = part[: len(at)] if is_sorted else part[torch.as_tensor(at, device=part.device)]
+            make = SharedRows.hold if name in held else processes.gather_rows
+            found[name] = make(net, owners, part)
         return found
 
 
@@ -236,7 +293,7 @@ def compute_row_losses(net: Any) -> np.ndarray:
     losses : ndarray of shape (n_train,), dtype float64
         In the order of ``net.training_.rows``.
     """
-    training, columns = net.training_, RowColumns(len(net.training_.rows))
+    training, columns = net.training_, RowColumns(len(net.training_.rows), processes.count(net))
     processes.share_buffers(net)
     with evaluating(net), torch.no_grad():
         for at, y, output in _run_over_rows(net, net):
@@ -262,13 +319,39 @@ def compute_row_probabilities(net: Any, by: Any = None) -> np.ndarray:
     probabilities : ndarray of shape (n_train, n_classes), dtype float32
         In the order of ``net.training_.rows``.
     """
-    by, columns = net if by is None else by, RowColumns(len(net.training_.rows))
+    return describe_predictions(net, lambda proba, at: {"all": proba}, by)["all"]
+
+
+def describe_predictions(
+    net: Any, describe: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]], by: Any = None
+) -> dict[str, np.ndarray]:
+    """Return what is to be known of the predictions for each training row, a batch at a time.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        In training.
+    describe : callable
+        ``describe(probabilities, positions)`` returns arrays by name, with an entry for each row of
+        a batch, of which it is given the probabilities, float32 of shape (n_batch, n_classes), and
+        the positions among the training rows.
+    by : NoisyLabelClassifier or None, default=None
+        As of `compute_row_probabilities`.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (n_train, ...)
+        In the order of ``net.training_.rows``.
+    """
+    by = net if by is None else by
+    columns = RowColumns(len(net.training_.rows), processes.count(net))
     processes.share_buffers(net)
     with evaluating(by), torch.no_grad():
         for at, _, output in _run_over_rows(net, by):
-            found = by.get_probabilities(get_logits(output))
-            columns.fill(at, {"probabilities": found.cpu().float()})
-    return columns.gather(net)["probabilities"].numpy()
+            proba = by.get_probabilities(get_logits(output)).cpu().float().numpy()
+            found = describe(proba, at.cpu().numpy())
+            columns.fill(at, {name: torch.as_tensor(part) for name, part in found.items()})
+    return {name: column.numpy() for name, column in columns.gather(net).items()}
 
 
 def _run_over_rows(net: Any, by: Any) -> Iterator[tuple[torch.Tensor, Any, Any]]:

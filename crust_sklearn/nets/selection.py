@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ..data import Mixing
 from ..label_noise import LabelQuality
@@ -74,7 +72,7 @@ def select_rows(
     selection : Selection
     """
     groups = {"prediction": outputs.predicted, "label": codes, None: None}[group_by]
-    rows, candidates, budgets = outputs.gradients, weights, None
+    rows, budgets = outputs.gradients, None
     if outputs.metric is not None:
         selector.set_params(metric=outputs.metric)
     if has_auto_size:
@@ -82,48 +80,15 @@ def select_rows(
         is_trusted = quality.is_trusted if weights is None else quality.is_trusted & (weights > 0)
         if rows is None and has_smallest_norm(selector):
             kept = is_trusted.astype(np.float64) if weights is None else weights * is_trusted
-            keep_rows(selector, quality.residuals, groups, kept)
+            selector.keep_groups(quality.residuals, groups, kept)
             return _describe(selector, weights, coreset_weight)
         at = np.zeros(len(codes), np.int64) if groups is None else groups
         budgets = np.maximum(np.bincount(at[is_trusted], minlength=at.max() + 1), 1)
     if rows is None:
         assert quality is not None
         rows = quality.residuals
-        # A sparse array has no length to make them of.
-        candidates = np.ones(len(codes)) if weights is None else weights
-    selector.fit_groups(rows, groups, candidates, budgets=budgets)
+    selector.fit_groups(rows, groups, weights, budgets=budgets)
     return _describe(selector, weights, coreset_weight)
-
-
-def keep_rows(
-    selector: CoresetSelector, rows: Any, groups: np.ndarray | None, weights: np.ndarray
-) -> None:
-    """Fit a selector that chooses all rows which have a weight, those of smallest norm first.
-
-    That is what it would come to with as many rows to choose from each group as there are: without
-    a selection for each of some thousand classes.
-
-    Parameters
-    ----------
-    selector : CoresetSelector
-    rows : {ndarray, sparse array} of shape (n_rows, n_features)
-    groups : ndarray of shape (n_rows,), dtype int, or None
-        They come one after the other.
-    weights : ndarray of shape (n_rows,), dtype float64
-    """
-    selector.check_options()
-    chosen = np.flatnonzero(weights)
-    squares = rows.multiply(rows) if sparse.issparse(rows) else np.square(rows)
-    norms = squares.sum(axis=1)[chosen]
-    order = np.argsort(norms, kind="stable")
-    if groups is not None:
-        order = np.lexsort((norms, groups[chosen]))
-    selector.sample_indices_ = chosen = chosen[order]
-    selector.sample_weight_ = weights[chosen]
-    selector.assignment_ = np.full(len(weights), -1, np.int64)
-    selector.assignment_[chosen] = np.arange(len(chosen))
-    selector.objective_ = 0.0
-    selector.components_, selector.n_features_in_ = rows[chosen], rows.shape[1]
 
 
 def _describe(

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
 
 from .._doc_link import DocLinkMixin
+from .._shards import narrow
 from .._validation import check_number, check_sample_weight
 from .distances import check_metric, distance_matrix, nearest_columns, nearest_rows
 from .parts import split_by_neighborhood
@@ -90,6 +91,8 @@ class BaseStrategy(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     is_linear = False
     # Whether it can choose rows that complement others: `_pick_more` is filled in.
     can_extend = False
+    # Whether rows of a sparse array may stay sparse.
+    takes_sparse = False
 
     def __init__(self, metric: Any = None):
         self.metric = metric
@@ -351,6 +354,12 @@ class BaseDistanceStrategy(BaseStrategy):
     array([0, 2])
     """
 
+    @property
+    def takes_sparse(self) -> bool:  # type: ignore[override]
+        """Whether rows of a sparse array may stay sparse: where only Euclidean distances count."""
+        is_euclidean = isinstance(self.get_metric(), str) and self.get_metric() == "euclidean"
+        return is_euclidean and self.get_max_rows() < np.inf
+
     def get_max_rows(self) -> float:
         """Return how many rows have a distance matrix that fits in memory."""
         # Four bytes an entry, and up to a quarter more for what a strategy keeps beside the matrix.
@@ -402,7 +411,7 @@ class BaseDistanceStrategy(BaseStrategy):
         first = _join(parts, coresets, len(X))
         if len(first.indices) == n_select:
             return first
-        second = self.select_part(X[first.indices], n_select, first.weights, random_state)
+        second = self.select_part(narrow(X, first.indices), n_select, first.weights, random_state)
         indices = first.indices[second.indices]
         assignment, nearest = nearest_rows(X, indices, self.get_metric())
         return make_coreset(indices, assignment, nearest, sample_weight)

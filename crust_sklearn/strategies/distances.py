@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import distance_metrics
 from sklearn.utils import gen_even_slices
 
 from .. import _shards
-from .._shards import get_largest, sample_rows
+from .._shards import Rows, get_largest, is_sparse, sample_rows, slice_rows
 from .._validation import check_choice
 
 # "precomputed" has no rows to hand back, "haversine" and "nan_euclidean" are for other data.
@@ -55,7 +55,8 @@ def distance_matrix(X: np.ndarray, metric: Any = "euclidean") -> tuple[np.ndarra
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray of shape (n_rows, n_features), or Rows of a sparse array
+        Of the latter, Euclidean ones alone.
     metric : str, callable or object with a method ``pairwise(X, Y)``
 
     Returns
@@ -64,6 +65,8 @@ def distance_matrix(X: np.ndarray, metric: Any = "euclidean") -> tuple[np.ndarra
     scale : float
         Distances have to be multiplied by it.
     """
+    if is_sparse(X):
+        return _sparse_matrix(X)
     if metric == "euclidean":
         rows, scale = normalize_rows(X)
         distances = np.empty((len(rows), len(rows)), np.float32)
@@ -80,6 +83,27 @@ def distance_matrix(X: np.ndarray, metric: Any = "euclidean") -> tuple[np.ndarra
     np.divide(exact, scale, out=distances, casting="same_kind")
     np.fill_diagonal(distances, 0.0)
     return distances, scale
+
+
+def _sparse_matrix(X: Rows) -> tuple[np.ndarray, float]:
+    rows = X.X[X.numbers].astype(np.float64)
+    scale = float(np.abs(rows.data).max(initial=0.0)) or 1.0
+    rows /= scale
+    distances = np.empty((len(X), len(X)), np.float32)
+    for part in slice_rows(len(X), len(X)):
+        distances[part] = _sparse_distances(rows[part], rows)
+    np.fill_diagonal(distances, 0.0)
+    return distances, scale
+
+
+def _sparse_distances(X: Any, Y: Any) -> np.ndarray:
+    """Return Euclidean distances of sparse rows, float64: of equal rows exactly zero."""
+    squares = (X @ Y.T).toarray()
+    squares *= -2.0
+    # In the order in which products are added up, so that nothing is left of equal rows.
+    squares += X.multiply(X).sum(axis=1)[:, None]
+    squares += Y.multiply(Y).sum(axis=1)
+    return np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
 
 
 def cross_distances(X: Any, Y: Any, metric: Any = "euclidean") -> np.ndarray:
@@ -105,8 +129,10 @@ def nearest_rows(
     """Return for every row of X the position in `indices` of its nearest, and the distance.
 
     The rows in `indices` are their own, and cost nothing. X may be `Rows` or `Shards`: a block of
-    it is read at a time.
+    it is read at a time. Rows of a sparse array stay sparse, and their metric is Euclidean.
     """
+    if is_sparse(X):
+        return _nearest_sparse(X, indices)
     is_euclidean = isinstance(metric, str) and metric == "euclidean"
     center, scale = _measure(X) if is_euclidean else (np.zeros(1), 1.0)
 
@@ -126,6 +152,16 @@ def nearest_rows(
         nearest[rest[part]] = block.argmin(axis=1)
         distance[rest[part]] = block.min(axis=1)
     return nearest, distance * scale
+
+
+def _nearest_sparse(X: Rows, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows = X.X[X.numbers].astype(np.float64)
+    nearest, distance = np.empty(len(X), np.int64), np.empty(len(X))
+    for part in slice_rows(len(X), len(indices)):
+        block = _sparse_distances(rows[part], rows[indices])
+        nearest[part], distance[part] = block.argmin(axis=1), block.min(axis=1)
+    nearest[indices], distance[indices] = np.arange(len(indices)), 0.0
+    return nearest, distance
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)

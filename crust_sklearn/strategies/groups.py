@@ -28,6 +28,8 @@ try:
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
+# Rows of a sparse array are made dense up to so many numbers, half a gigabyte of float64.
+MAX_DENSE = 2**26
 # Held on a file of this name by the process that a folder belongs to.
 LOCK = "lock"
 
@@ -128,7 +130,9 @@ def _plan(strategy: BaseStrategy, X: Any, group: Group) -> tuple[list[Part], Any
     if n_rows <= strategy.get_max_rows():
         return [Part(np.arange(n_rows), group.n_select, group.seed)], None
     random_state = check_random_state(group.seed)
-    return strategy.split(_view(X, group.rows), group.n_select, random_state), random_state
+    return strategy.split(
+        _view(strategy, X, group.rows), group.n_select, random_state
+    ), random_state
 
 
 def _narrow(group: Group, part: Part) -> Group:
@@ -141,7 +145,7 @@ def _narrow(group: Group, part: Part) -> Group:
 
 
 def _select_part(strategy: BaseStrategy, source: Any, part: Group) -> Coreset:
-    X = _take(_open(source), part.rows)
+    X = _take(strategy, _open(source), part.rows)
     random_state = check_random_state(part.seed)
     if part.initial is not None:
         return strategy.extend_part(
@@ -158,20 +162,21 @@ def _merge(
     random_state: Any,
     coresets: list[Coreset],
 ) -> Coreset:
-    X = _view(_open(source), group.rows)
+    X = _view(strategy, _open(source), group.rows)
     return strategy.merge(X, group.n_select, group.sample_weight, random_state, parts, coresets)
 
 
-def _take(X: Any, rows: np.ndarray) -> np.ndarray:
+def _take(strategy: BaseStrategy, X: Any, rows: np.ndarray) -> Any:
     if sparse.issparse(X):
-        return X[rows].toarray()
+        is_large = len(rows) * X.shape[1] > MAX_DENSE
+        return Rows(X, rows) if is_large and strategy.takes_sparse else X[rows].toarray()
     is_everything = len(rows) == len(X) and np.array_equal(rows, np.arange(len(X)))
     return X if is_everything and isinstance(X, np.ndarray) else X[rows]
 
 
-def _view(X: Any, rows: np.ndarray) -> Any:
+def _view(strategy: BaseStrategy, X: Any, rows: np.ndarray) -> Any:
     """Return rows of which only parts are needed at a time."""
-    return _take(X, rows) if sparse.issparse(X) else Rows(X, rows)
+    return _take(strategy, X, rows) if sparse.issparse(X) else Rows(X, rows)
 
 
 @contextmanager

@@ -19,7 +19,14 @@ from crust_sklearn.baselines import SmallLossClassifier
 from crust_sklearn.modules import MLP
 from crust_sklearn.nets import loading
 from crust_sklearn.nets.evaluation import unwrap
-from crust_sklearn.nets.processes import count, exchange, gather_rows, share
+from crust_sklearn.nets.processes import (
+    count,
+    exchange,
+    find_common,
+    find_owners,
+    gather_rows,
+    share,
+)
 from crust_sklearn.nets.row_outputs import RowColumns
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
@@ -133,7 +140,9 @@ def test_one_process_tells_nobody():
     assert count(net) == 1
     assert exchange(net, value) == [value]
     assert share(net, value) is value
-    assert gather_rows(net, np.arange(2), columns) == columns
+    assert find_common(net, columns) == ["a"]
+    assert find_owners(net, np.array([True, False])).tolist() == [0, -1]
+    assert gather_rows(net, np.zeros(2, np.int16), columns["a"]) is columns["a"]
 
 
 def test_unwrap():

@@ -18,7 +18,6 @@ from crust_sklearn.label_noise import LabelQuality
 from crust_sklearn.nets.row_outputs import RowOutputs
 from crust_sklearn.nets.selection import (
     has_smallest_norm,
-    keep_rows,
     make_mixing,
     report,
     select_rows,
@@ -74,7 +73,7 @@ def test_rows_that_are_kept_are_what_a_selection_in_each_group_chooses(
     groups = None if group_by is None else GROUPS[group_by]
     weights = np.where(np.arange(N) % 3, 1.0, 0.0) * (RNG.rand(N) + 0.5 if has_weights else 1.0)
     selector, expected = (CoresetSelector("smallest-norm", coreset_size=1.0) for _ in range(2))
-    keep_rows(selector, convert(GRADIENTS), groups, weights)
+    selector.keep_groups(convert(GRADIENTS), groups, weights)
     expected.fit_groups(GRADIENTS, groups, weights)
     assert vars(selector).keys() == vars(expected).keys()
     for name in ("sample_indices_", "sample_weight_", "assignment_"):

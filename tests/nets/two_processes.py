@@ -121,11 +121,19 @@ def compare(accelerator, cls=CRUSTClassifier, sample_weight=None, **params):
 def check_default(accelerator):
     net = compare(accelerator)
     assert 0 < len(net.coreset_indices_) < N
-    # To the other process, of the rows of 9 batches of 16, and one of 13: features, inputs in the
-    # first selection, class, confidence, place, and a mark.
+    # To the other process: whose each row is, a bit; of the rows of 9 batches of 16, and one of 13,
+    # the class, and for each fit four predictions; and sums over all rows.
     n_own, width = 9 * 16 + 13, net.module_.fc.in_features
+    of_rows = -(-N // 8) + 4 * n_own
+
+    def count_bytes(d):
+        """Of a fit: mean, products, sums of classes, errors of five ridges, and predictions."""
+        return 8 * (d + d * d + 4 * d + 5) + 4 * 4 * n_own
+
+    # Two fits in the first selection, where inputs and features are brought to one scale.
+    first = 2 * count_bytes(width + 6) + 8 * (width + 1 + 6 + 1)
     sent = net.history[:, "selection_bytes"]
-    assert sent == [0, n_own * (4 * width + 4 * 6 + 21), 0, 0, n_own * (4 * width + 21)]
+    assert sent == [0, of_rows + first, 0, 0, of_rows + count_bytes(width)], sent
 
 
 def check_reference(accelerator):

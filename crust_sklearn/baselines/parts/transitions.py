@@ -12,6 +12,7 @@ from torch import Tensor
 from ..._validation import check_number
 from ...label_noise import RowJudgement, estimate_transition_matrix
 from ...nets import NoisyLabelClassifier, TrainingState
+from ...nets.judged_labels import judge_predicted
 from ...nets.row_outputs import compute_row_probabilities
 from .warm_start import WarmStartMixin
 
@@ -97,9 +98,8 @@ class TransitionsMixin(WarmStartMixin):
         assert training is not None
         if not training.is_over or training.codes is None:
             return None
-        proba = compute_row_probabilities(self)
-        posterior = compute_posterior(proba, self.get_transitions(), training.codes)
-        return RowJudgement.from_probabilities(posterior, training.codes, training.weights)
+        matrix = self.get_transitions()
+        return judge_predicted(self, None, lambda p, codes: compute_posterior(p, matrix, codes))
 
     def get_fitted_attributes(self) -> dict[str, Any]:
         """Return what the net publishes, the matrix among it.
