@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 CHANNELS = (1, 3)
+# Of pixels that are not finite.
+GREY = 0.5
 
 
 def to_images(rows: np.ndarray, image_shape: Any = None) -> np.ndarray | None:
@@ -25,7 +27,8 @@ def to_images(rows: np.ndarray, image_shape: Any = None) -> np.ndarray | None:
     -------
     images : ndarray of shape (n, H, W) or (n, H, W, 3), dtype float64, or None
         In [0, 1]. Bytes are divided by 255; other values are left if they are in [0, 1] already,
-        else the smallest and the largest of all these rows become 0 and 1.
+        else the smallest and the largest of all these rows become 0 and 1. What is not finite
+        is 0.5.
     """
     images = arrange_images(rows, image_shape)
     return None if images is None else rescale_images(images)
@@ -79,8 +82,14 @@ def rescale_images(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images / 255.0
     images = images.astype(np.float64)
-    low, high = images.min(initial=0.0), images.max(initial=1.0)
-    if low == 0.0 and high == 1.0:
-        return images
-    low, high = images.min(), images.max()
-    return (images - low) / ((high - low) or 1.0)
+    is_known = np.isfinite(images)
+    known = images if is_known.all() else images[is_known]
+    low, high = known.min(initial=0.0), known.max(initial=1.0)
+    if low != 0.0 or high != 1.0:
+        low, high = known.min(), known.max()
+        known = (known - low) / ((high - low) or 1.0)
+    if known.shape == images.shape:
+        return known
+    scaled = np.full(images.shape, GREY)
+    scaled[is_known] = known
+    return scaled

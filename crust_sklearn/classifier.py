@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any
 
 from numpy.random import RandomState
-from skorch import NeuralNetClassifier
 from torch import nn
 
 from ._validation import check_choice, check_coreset_size, check_flag, check_number
@@ -103,6 +102,12 @@ class CRUSTClassifier(CoresetNet):
     classes : array-like or None, default=None
         The labels in the order of the module's columns. None: the sorted labels of y. Names of the
         columns may go with labels that are columns, 0..n_classes-1, as in skorch.
+    selection_dataset : torch Dataset, callable or None, default=None
+        The rows as selections see them, where training reads them otherwise, say augmented: a
+        Dataset with one row for each row of X, in the same order; or, as skorch's `dataset`, a
+        class or function that is called with X, the labels as columns, and the
+        ``selection_dataset__...`` parameters, and returns one. None: as training reads them. See
+        `NoisyLabelClassifier`.
     **kwargs : dict
         All other parameters of :class:`skorch.NeuralNetClassifier`: `callbacks`, `device`,
         ``module__...``, ...; by default as in `NoisyLabelClassifier`, ``optimizer=AdamW, lr=0.001,
@@ -208,9 +213,6 @@ class CRUSTClassifier(CoresetNet):
     with a weight that rises from 0.2 to 1 over five selections. Statistics of BatchNorm are those
     of the batches alone.
 
-    Safe to override besides skorch's own ``get_*`` methods: `get_selection_dataset`, where
-    the dataset of the training rows augments.
-
     References
     ----------
     .. [1] Mirzasoleiman, Cao, Leskovec, "Coresets for Robust Training of Neural Networks
@@ -236,7 +238,7 @@ class CRUSTClassifier(CoresetNet):
     True
     """
 
-    prefixes_ = [*NeuralNetClassifier.prefixes_, "selector"]
+    prefixes_ = [*CoresetNet.prefixes_, "selector"]
 
     def __init__(
         self,
@@ -259,6 +261,7 @@ class CRUSTClassifier(CoresetNet):
         criterion: Any = nn.CrossEntropyLoss,
         train_split: Any = None,
         classes: Any = None,
+        selection_dataset: Any = None,
         **kwargs: Any,
     ):
         self.selector = selector
@@ -280,6 +283,7 @@ class CRUSTClassifier(CoresetNet):
             criterion=criterion,
             train_split=train_split,
             classes=classes,
+            selection_dataset=selection_dataset,
             **kwargs,
         )
 

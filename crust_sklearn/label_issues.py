@@ -175,8 +175,8 @@ def get_judge(estimator: Any) -> Any:
             raise NotFittedError(
                 f"No training labels have been judged yet: {' > '.join(path)} has no "
                 "label_quality_. Give a fitted LabelAuditor, or a CRUSTClassifier that was fitted "
-                "for more than warmup_epochs epochs: alone, as the last step of a Pipeline, or in "
-                "a search with refit=True."
+                "for more than warmup_epochs epochs (its get_summary() says what is missing): "
+                "alone, as the last step of a Pipeline, or in a search with refit=True."
             )
         path.append(type(found).__name__)
     return found

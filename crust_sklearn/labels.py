@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+HAS_MISSING = "Input y contains NaN. Give every row a label, or leave it out."
+
 
 class LabelCodec:
     """Encode labels as the columns of the module's output, and decode predictions.
@@ -85,13 +87,23 @@ def check_labels(y: Any) -> np.ndarray:
     """
     if hasattr(y, "detach"):
         y = y.detach().cpu().numpy()
+    elif hasattr(y, "isna") and _are_booleans(y):
+        if np.any(y.isna()):
+            raise ValueError(HAS_MISSING)
+        y = y.to_numpy(dtype=bool)
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     elif y.dtype.kind == "O" and any(map(_is_missing, y)):
-        raise ValueError("Input y contains NaN. Give every row a label, or leave it out.")
+        raise ValueError(HAS_MISSING)
     check_classification_targets(y)
     return y
+
+
+def _are_booleans(y: Any) -> bool:
+    """Return whether y holds pandas' booleans, which scikit-learn makes floats of."""
+    dtypes = [y.dtype] if hasattr(y, "dtype") else list(y.dtypes)
+    return all(getattr(dtype, "kind", "O") == "b" for dtype in dtypes)
 
 
 def _is_missing(label: Any) -> bool:

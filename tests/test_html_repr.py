@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -102,6 +102,24 @@ def test_the_parts_of_an_estimator_link_to_their_pages():
     html = CoresetClassifier(LogisticRegression(), CoresetSelector())._repr_html_()
     names = {link.removesuffix(".html").rpartition(".")[2] for link in own_links(html)}
     assert names == {"CoresetClassifier", "CoresetSelector"}
+
+
+@pytest.mark.parametrize(
+    "estimator", [ESTIMATORS[0], ESTIMATORS[6]], ids=lambda e: type(e).__name__
+)
+def test_what_skorch_keeps_for_itself_is_not_shown(estimator):
+    X, y = load_iris(return_X_y=True)
+    fitted = clone(estimator).set_params(verbose=0, max_epochs=2, optimizer__weight_decay=0.1)
+    fitted.fit(X.astype("float32"), y)
+    for each in (estimator, fitted, clone(fitted)):
+        assert not [name for name in each.get_params() if name.startswith("_")]
+        # Parameters and attributes are the cells of the table.
+        cells = re.findall(r"<td[^>]*>\s*(.*?)\s*</td>", each._repr_html_(), flags=re.DOTALL)
+        names = [re.sub(r"<[^>]+>", "", cell).strip() for cell in cells]
+        assert "max_epochs" in " ".join(names)
+        assert not [name for name in names if name.startswith("_")]
+        assert not re.search(r"^\s*_", str(each), flags=re.MULTILINE)
+    assert clone(fitted).get_params()["optimizer__weight_decay"] == 0.1
 
 
 def test_a_strategy_of_the_users_has_no_page_here():

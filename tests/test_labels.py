@@ -150,3 +150,15 @@ def test_strings_are_not_united_with_numbers():
 def test_a_label_twice_is_refused():
     with pytest.raises(ValueError, match="holds a label twice"):
         LabelCodec([0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    "make", [pd.Series, pd.array, lambda y, dtype: pd.DataFrame({"y": y}, dtype=dtype)]
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_booleans_of_pandas_are_booleans(make):
+    labels = check_labels(make([True, False, True], dtype="boolean"))
+    assert labels.dtype == bool
+    assert labels.tolist() == [True, False, True]
+    with pytest.raises(ValueError, match="y contains NaN"):
+        check_labels(make([True, None], dtype="boolean"))

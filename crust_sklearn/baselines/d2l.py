@@ -197,8 +197,7 @@ class D2LClassifier(NoisyLabelClassifier):
             positions = positions[training.weights > 0]
         rng = np.random.default_rng(self.get_seed("lid rows", epoch))
         positions = rng.permutation(positions)[: self.n_lid_samples]
-        rows = self.get_selection_dataset(training.dataset)
-        dataset = Subset(rows, positions)  # type: ignore[arg-type]  # an array: read once
+        dataset = Subset(training.selection_dataset, positions)  # type: ignore[arg-type]  # an array: read once
         numbers = training.rows[positions]
         outputs = compute_row_outputs(self, dataset, numbers=numbers, **training.fit_params)
         n_batches = max(1, round(len(positions) / self.n_lid_batch))

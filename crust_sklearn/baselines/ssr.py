@@ -203,8 +203,7 @@ class SSRClassifier(AugmentMixin, NoisyLabelClassifier):
         training = self.training_
         assert training is not None and training.codes is not None
         given, weights = training.codes, training.weights
-        dataset = self.get_selection_dataset(training.dataset)
-        outputs = compute_row_outputs(self, dataset, **training.fit_params)
+        outputs = compute_row_outputs(self, training.selection_dataset, **training.fit_params)
         assert outputs.confidence is not None
         is_sure = outputs.confidence > self.relabel_threshold
         labels = np.where(is_sure, outputs.predicted, given)

@@ -172,7 +172,7 @@ def check_several_codes(codes: np.ndarray, weights: np.ndarray | None) -> None:
         )
 
 
-def check_module(net: Any, x: Any, y: Any) -> None:
+def check_module(net: Any, x: Any, y: Any, name: str = "X") -> None:
     """Refuse a module that fails on rows, or does not return logits for each of the classes.
 
     Parameters
@@ -181,12 +181,14 @@ def check_module(net: Any, x: Any, y: Any) -> None:
         Initialized.
     x, y
         A small batch.
+    name : str, default="X"
+        Where it is from, for the message.
     """
     with evaluating(net), torch.no_grad():
         try:
             output = net.infer(x)
         except Exception as error:
-            raise explain_failure(error, x, net.module_) from error
+            raise explain_failure(error, x, net.module_, name) from error
     check_output(get_logits(output), len(y), len(net.classes_), net.module_)
 
 
@@ -271,16 +273,16 @@ def check_mixing(
         ) from error
 
 
-def explain_failure(error: Exception, x: Any, module: nn.Module) -> ValueError:
+def explain_failure(error: Exception, x: Any, module: nn.Module, name: str = "X") -> ValueError:
     """Return an error that says what a module was given when it failed."""
     leaf = x
     while isinstance(leaf, dict | list | tuple) and len(leaf):
         leaf = next(iter(leaf.values() if isinstance(leaf, dict) else leaf))
     what = f"{leaf.dtype} of shape {tuple(leaf.shape)}" if torch.is_tensor(leaf) else type(leaf)
     return ValueError(
-        f"module={type(module).__name__} fails on the first rows of X, {what}: "
-        f"{type(error).__name__}: {error}. Bring X to the shape and dtype that its forward takes "
-        "(X.astype('float32'), for instance), or the module to those of X."
+        f"module={type(module).__name__} fails on the first rows of {name}, {what}: "
+        f"{type(error).__name__}: {error}. Bring {name} to the shape and dtype that its forward "
+        f"takes (X.astype('float32'), for instance), or the module to those of {name}."
     )
 
 

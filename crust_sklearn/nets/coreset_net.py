@@ -157,7 +157,7 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         loading.check_sampler(self.get_params_for("iterator_train"))
         loading.check_single_row(n_rows, self.module_)
         few = training.rows[: min(2, len(training.rows))]
-        head = torch.utils.data.Subset(training.dataset, range(len(few)))
+        head = torch.utils.data.Subset(training.selection_dataset, range(len(few)))
         self.compute_outputs(head, few, **training.fit_params)
         x, y = training.fetch(np.arange(len(few)))
         if self.mixup is not None:
@@ -238,11 +238,13 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         """
         start, training = perf_counter(), self.training_
         assert training is not None and training.codes is not None
-        dataset = self.get_selection_dataset(training.dataset)
         quality = self.state_.load("label_quality", LabelQuality)
         with self.averaged():
             outputs = self.compute_outputs(
-                dataset, training.rows, with_inputs=quality is None, **training.fit_params
+                training.selection_dataset,
+                training.rows,
+                with_inputs=quality is None,
+                **training.fit_params,
             )
         if quality is None and HELD_OUT in self.state_.entries:
             quality = find_first_judgement(self, epoch, outputs.features)

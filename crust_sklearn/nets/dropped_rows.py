@@ -12,7 +12,6 @@ from skorch.utils import to_device
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..data import fetch_rows
 from ..gradients import get_logits
 from ..label_noise import LabelQuality
 from .augmenting import AugmentMixin
@@ -227,8 +226,7 @@ class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
         assert training is not None
         if draws is None or (min(n_rows, len(draws.positions)) == 1 and self._has_batch_norm()):
             return None
-        dataset = self.get_selection_dataset(training.dataset)  # type: ignore[attr-defined]
-        x, _ = fetch_rows(dataset, draws.take(n_rows), training.collate_fn)
+        x, _ = training.fetch_judged(draws.take(n_rows))
         x = self.to_module(x)
         with self.averaged(), evaluating(self), torch.no_grad():
             logits = get_logits(self.infer(x, **training.fit_params))  # type: ignore[attr-defined]

@@ -53,7 +53,7 @@ def get_judging_epoch(net: Any) -> int:
 def has_vectors(training: Training) -> bool:
     """Return whether inputs are vectors, which judge labels beside the features."""
     if "has_vectors" not in training.kept:
-        training.kept["has_vectors"] = is_vectors(training.fetch(np.arange(1))[0])
+        training.kept["has_vectors"] = is_vectors(training.fetch_judged(np.arange(1))[0])
     return bool(training.kept["has_vectors"])
 
 
@@ -91,10 +91,9 @@ def judge_now(net: Any) -> LabelQuality:
     quality : LabelQuality
     """
     training = net.training_
-    dataset = net.get_selection_dataset(training.dataset)
     outputs = compute_row_outputs(
         net,
-        dataset,
+        training.selection_dataset,
         numbers=training.rows,
         with_inputs=True,
         for_selection=True,
@@ -197,6 +196,42 @@ def describe_labels(
     }
 
 
+def explain_unjudged(net: Any) -> str:
+    """Return the message about a net that has not judged its labels: why, and what to do.
+
+    Parameters
+    ----------
+    net : CRUSTClassifier
+
+    Returns
+    -------
+    message : str
+    """
+    start = "This %(name)s has not judged its training labels yet: "
+    n_epochs = len(getattr(net, "history_", None) or ())
+    if not n_epochs:
+        return start + "fit it, for more than warmup_epochs epochs."
+    trained = "one epoch" if n_epochs == 1 else f"{n_epochs} epochs"
+    remedy = "Train on by partial_fit, or fit it with a larger max_epochs"
+    if not isinstance(net.warmup_epochs, str):
+        return (
+            f"{start}it has been trained for {trained}, and the first selection comes after "
+            f"warmup_epochs={net.warmup_epochs}. {remedy} or a smaller warmup_epochs."
+        )
+    state = vars(net).get("state_")
+    if state is None or "held_out" not in state.entries:
+        return (
+            f"{start}it has been trained for {trained}, and with warmup_epochs='auto' the first "
+            f"selection comes after one epoch at least. {remedy}."
+        )
+    return (
+        f"{start}after {trained}, the warm-up of warmup_epochs='auto' is still open. It ends when "
+        "rows that are held out say that the features get no better, at the latest after two "
+        f"thirds of max_epochs={net.max_epochs}. {remedy}; or set warmup_epochs to the number of "
+        "epochs to judge labels after."
+    )
+
+
 def summarize_net(net: Any) -> TrainingSummary:
     """Return what a net found about the labels, from its fitted attributes.
 
@@ -214,12 +249,7 @@ def summarize_net(net: Any) -> TrainingSummary:
     sklearn.exceptions.NotFittedError
         If it has not judged its labels yet.
     """
-    check_is_fitted(
-        net,
-        ["label_quality_", "coreset_indices_"],
-        msg="This %(name)s has not judged its training labels yet: fit it, for more than "
-        "warmup_epochs epochs.",
-    )
+    check_is_fitted(net, ["label_quality_", "coreset_indices_"], msg=explain_unjudged(net))
     is_judged = ~np.isnan(net.label_quality_)
     is_kept = np.zeros(len(is_judged), bool)
     is_kept[net.coreset_indices_] = True

@@ -61,10 +61,13 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
     iterator_train__shuffle : bool, default=True
     train_split : None or callable, default=None
     classes : array-like or None, default=None
+    selection_dataset : torch Dataset, callable or None, default=None
+        As in `NoisyLabelClassifier`.
     **kwargs : dict
         As in :class:`skorch.NeuralNetClassifier`.
     """
 
+    prefixes_ = [*NeuralNetClassifier.prefixes_, "selection_dataset"]
     codec_: LabelCodec | None = None
 
     def __init__(
@@ -80,9 +83,11 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
         iterator_train__shuffle: bool = True,
         train_split: Any = None,
         classes: Any = None,
+        selection_dataset: Any = None,
         **kwargs: Any,
     ):
         self.random_state = random_state
+        self.selection_dataset = selection_dataset
         super().__init__(
             module,
             criterion=criterion,
@@ -96,8 +101,23 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
             **kwargs,
         )
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, without what skorch and scikit-learn keep for themselves.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of callbacks are among them.
+
+        Returns
+        -------
+        params : dict of str to object
+        """
+        params = super().get_params(deep)
+        return {name: value for name, value in params.items() if not name.startswith("_")}
+
     def set_params(self, **kwargs: Any) -> Any:
-        """Set parameters; what the loaders are told counts from the next call on.
+        """Set parameters; what loaders and datasets are told counts from the next call on.
 
         Parameters
         ----------
@@ -110,7 +130,7 @@ class LabelledNet(DocLinkMixin, NeuralNetClassifier):
         own = {}
         if self.initialized_:
             # skorch would try to re-initialize a torch component of that prefix.
-            prefixes = ("iterator_train", "iterator_valid")
+            prefixes = ("iterator_train", "iterator_valid", "selection_dataset")
             own = {k: kwargs.pop(k) for k in list(kwargs) if k.split("__")[0] in prefixes}
         super().set_params(**kwargs)
         for name, value in own.items():

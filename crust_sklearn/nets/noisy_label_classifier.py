@@ -12,23 +12,26 @@ import torch
 from torch import Tensor
 
 from ..label_noise import LabelJudgement
-from ..labels import LabelCodec, check_several_classes
+from ..labels import check_several_classes
 from . import checks
 from .divergence import check_last_epoch
 from .epoch_plan import EpochPlan
-from .judged_labels import describe_labels
+from .fitted_attributes import FittedAttributesMixin
 from .processes import agreeing, check_same
 from .processes_mixin import ProcessesMixin
 from .restoring import restoring
 from .resuming import ResumingMixin
 from .row_loss_net import RowLossNet
 from .seeding import OwnDraws
+from .selection_dataset import check_selection_dataset, make_selection_dataset
 from .state import TrainingState
 from .step_count import StepCountMixin
 from .training import Training
 
 
-class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLossNet):
+class NoisyLabelClassifier(
+    ResumingMixin, StepCountMixin, ProcessesMixin, FittedAttributesMixin, RowLossNet
+):
     """Base of classifiers that train a torch module on noisy labels: the loop, without a method.
 
     A :class:`skorch.NeuralNetClassifier` in which every training batch carries the numbers of its
@@ -64,6 +67,11 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
     classes : array-like or None, default=None
         The labels in the order of the module's columns. None: the sorted labels of y. Names of the
         columns may go with labels that are columns, 0..n_classes-1, as in skorch.
+    selection_dataset : torch Dataset, callable or None, default=None
+        The rows as they are judged, where training reads them otherwise, say augmented: a Dataset
+        with one row for each row of X, in the same order; or, as skorch's `dataset`, a class or
+        function that is called with X, the labels as columns, and the ``selection_dataset__...``
+        parameters, and returns one. None: as training reads them. See the notes.
     **kwargs : dict
         All other parameters of :class:`skorch.NeuralNetClassifier`: `callbacks`, `device`, ...
 
@@ -109,6 +117,11 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
     turns in these passes; what else draws from torch in another thread meanwhile is not told
     apart. What a dataset draws in ``__getitem__`` is its own affair: with workers
     (``iterator_train__num_workers``) they are seeded from the stream of the batches.
+
+    `selection_dataset` counts wherever rows are looked at outside of a training batch, and is read
+    by `iterator_valid`. Its labels, if it has any, only tell whether it has the same rows: they
+    have to be those given to fit, or those inside of X. Where X is a ``Subset`` or skorch's
+    ``SliceDataset``, it may have the rows of the whole. Validation splits are read from X.
 
     Examples
     --------
@@ -184,25 +197,10 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
         checks.check_class_weights(getattr(self, "criterion_", None), len(self.classes_))
         # What a user passes on to forward may be made for batches of another size.
         if not training.fit_params:
-            checks.check_module(self, *training.fetch(np.arange(min(2, len(training.rows)))))
-
-    def get_fitted_attributes(self) -> dict[str, Any]:
-        """Return what the net publishes after each new plan, and in the end.
-
-        Extend it by `super()`: fitted attributes are set here and nowhere else.
-
-        Returns
-        -------
-        attributes : dict of str to object
-            Names end in an underscore.
-        """
-        plan, history, training = self.state_.plan, self.state_.coreset_history, self.training_
-        assert training is not None
-        found: dict[str, Any] = {"coreset_history_": history} if len(history) else {}
-        if (judgement := self.judge_rows()) is not None:
-            codec = self.codec_ or LabelCodec(np.arange(len(self.classes_)))
-            found |= describe_labels(judgement, training, codec)
-        return found if plan is None else found | plan.describe(training.get_weights(plan))
+            few = np.arange(min(2, len(training.rows)))
+            checks.check_module(self, *training.fetch(few))
+            if self.selection_dataset is not None:
+                checks.check_module(self, *training.fetch_judged(few), name="selection_dataset")
 
     def get_row_state(self, name: str, n_columns: int) -> Tensor:
         """Return numbers that a method keeps for each row of X, zeros at first.
@@ -227,22 +225,6 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
         self.state_.entries[name] = kept = torch.as_tensor(kept).to(device)
         self.training_.row_states.add(name)
         return kept
-
-    def get_selection_dataset(self, dataset_train: Any) -> Any:
-        """Return the dataset that rows are judged on: the training rows, in order.
-
-        Override it where `dataset_train` augments its rows: selection should see them plain.
-
-        Parameters
-        ----------
-        dataset_train : torch Dataset
-
-        Returns
-        -------
-        dataset : torch Dataset
-            Of the same length and order.
-        """
-        return dataset_train
 
     # -- fit ------------------------------------------------------------------------------
 
@@ -330,6 +312,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
     def check_parameters(self) -> None:
         """Refuse parameters that are not valid, before anything else; extend it by `super()`."""
         checks.check_loop(self)
+        check_selection_dataset(self)
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Return the datasets of the training and of the validation rows, or None for these.
@@ -347,6 +330,10 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
         if self.training_ is None or self.training_.dataset is not None:
             self.training_ = Training()
         self.training_.open(train, self.get_collate_fn("iterator_train"))
+        if self.selection_dataset is not None:
+            with agreeing(self):
+                rows = make_selection_dataset(self, X)
+            self.training_.judge_on(rows, self.get_collate_fn("iterator_valid"))
         self.enter_call(self.training_)
         checks.check_monitors(getattr(self, "callbacks_", ()), valid is not None)
         return train, valid
@@ -369,8 +356,8 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
 
     def _forget(self) -> None:
         """Drop what was found about the rows of earlier calls."""
-        for name in ("state_", *self.__dict__.pop("published_", ())):
-            self.__dict__.pop(name, None)
+        self.unpublish()
+        self.__dict__.pop("state_", None)
 
     def on_epoch_begin(
         self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
@@ -405,8 +392,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
         """Go on with the state of the call before if it was about the same rows and labels."""
         assert self.training_ is not None
         training = self.training_
-        fingerprint = training.get_fingerprint(self.get_selection_dataset(training.dataset))
-        check_same(self, fingerprint)
+        check_same(self, fingerprint := training.get_fingerprint())
         state = vars(self).get("state_")
         if state is None or state.fingerprint != fingerprint or state.epoch >= epoch:
             history = None if state is None else state.coreset_history.before(epoch)
@@ -438,7 +424,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
                     iterator = self._get_planned_iterator(plan, epoch)
                 elif old is not None:
                     self.state_.plan = None
-                    self._publish()
+                    self.publish()
             self.state_.epoch = epoch
             n_rows = len(self.training_.rows if plan is None else plan.given_rows)
             self.history.record("coreset_size", n_rows)
@@ -460,15 +446,8 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
             training.planned_iterator, self.state_.plan = iterator, plan
         if is_new and plan.is_coreset:
             self.state_.coreset_history.add(epoch, plan.given_rows, training.n_rows)
-            self._publish()
+            self.publish()
         return training.planned_iterator
-
-    def _publish(self) -> None:
-        attributes = self.get_fitted_attributes()
-        for name in vars(self).get("published_", ()):
-            self.__dict__.pop(name, None)
-        self.__dict__.update(attributes)
-        self.published_ = sorted(attributes)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Publish what training has found.
@@ -484,7 +463,7 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
         is_resumed = training is not None and training.is_checked and training.n_left == 0
         if training is not None and (training.has_begun or is_resumed):
             training.is_over = True
-            self._publish()
+            self.publish()
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -494,5 +473,6 @@ class NoisyLabelClassifier(ResumingMixin, StepCountMixin, ProcessesMixin, RowLos
     def trim_for_prediction(self) -> None:
         """Remove what prediction does not need, as in skorch, and what training has kept."""
         super().trim_for_prediction()
+        self.selection_dataset = None
         for name in ("state_", "coreset_history_"):
             self.__dict__.pop(name, None)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from .aside import explain_unwritten, is_path, remove_asides, written_aside
+from .._aside import remove_asides, written_aside
 from .callback_states import set_states
 from .state_file import (
     collect,
@@ -20,6 +20,7 @@ from .state_file import (
     write,
 )
 from .training import Event, Training
+from .unwritten import explain_unwritten, is_path
 
 # Of a call: what tells its rows, labels and weights; the epochs before it; whether it was stopped.
 Call = tuple[str, int, bool]
@@ -149,28 +150,6 @@ class ResumingMixin:
             if event is not None and event.failure is None:
                 event.failure = explained
             raise explained from error
-
-    def get_saved_attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes that are saved with all of the net.
-
-        Returns
-        -------
-        attributes : dict of str to object
-        """
-        names = vars(self).get("published_", ())
-        return {name: vars(self)[name] for name in names if name in vars(self)}
-
-    def set_saved_attributes(self, attributes: dict[str, Any]) -> None:
-        """Publish attributes that were saved, in the place of those that are published.
-
-        Parameters
-        ----------
-        attributes : dict of str to object
-        """
-        for name in vars(self).get("published_", ()):
-            self.__dict__.pop(name, None)
-        self.__dict__.update(attributes)
-        self.published_ = sorted(attributes)
 
     def _write_state(self, target: Any) -> None:
         self.check_is_fitted(["module_"])  # type: ignore[attr-defined]
@@ -344,8 +323,7 @@ class ResumingMixin:
         if training.n_left is None:
             return
         (expected, n_before, _), *rest = self.replay_
-        rows = self.get_selection_dataset(training.dataset)  # type: ignore[attr-defined]
-        if training.get_fingerprint(rows) != expected:
+        if training.get_fingerprint() != expected:
             raise refuse(
                 training.resumed_from or "the file loaded",
                 "It is about other rows, labels or sample weights than those given (or another "

@@ -358,7 +358,7 @@ def _run_over_rows(net: Any, by: Any) -> Iterator[tuple[torch.Tensor, Any, Any]]
     """Return for each batch of the training rows their positions, labels and outputs."""
     training = net.training_
     rows = CoresetDataset(
-        net.get_selection_dataset(training.dataset),
+        training.selection_dataset,
         np.arange(len(training.rows)),
         collate_fn=net.get_collate_fn("iterator_valid"),
     )

@@ -47,6 +47,7 @@ class StagesMixin:
     """
 
     training_: Training | None
+    selection_dataset: Any
 
     def train_stage(
         self,
@@ -94,15 +95,19 @@ class StagesMixin:
                 f"{type(self).__name__} trains the network {name!r} before its own, which {n} "
                 "processes do not share. Train it in one process."
             )
-        dataset, given, weights = training.dataset, training.codes, training.weights
+        given, weights = training.codes, training.weights
         if positions is not None:
-            # An array, unlike a list, is not read anew for each batch.
-            dataset = Subset(dataset, positions)  # type: ignore[arg-type]
             given = given[positions]
             weights = None if weights is None else weights[positions]
         codes = given if codes is None else codes
+        rows, judged = (
+            # An array, unlike a list, is not read anew for each batch.
+            RelabelledDataset(part if positions is None else Subset(part, positions), codes)  # type: ignore[arg-type]
+            for part in (training.dataset, training.selection_dataset)
+        )
+        if self.selection_dataset is not None:
+            changes["selection_dataset"] = judged
         stage = kind(**self._get_stage_params(name) | changes)
-        rows = RelabelledDataset(dataset, codes)
         stage.fit(rows, codes, sample_weight=weights, **training.fit_params)
         check_ended(stage, name)
         training.kept["stage_histories"] = self._get_stage_histories() | {name: stage.history}
@@ -124,8 +129,8 @@ class StagesMixin:
         return changes | {
             key: clone(value, safe=False)
             for key, value in params.items()
-            # skorch and scikit-learn keep things of their own under names that begin so.
-            if key not in left_out and not key.startswith("_")
+            # Which is about all rows: a stage has its own.
+            if key not in left_out and not key.startswith("selection_dataset")
         }
 
     def _get_stage_histories(self) -> dict[str, Any]:

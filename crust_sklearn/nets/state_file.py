@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from .._aside import written_aside
 from ..labels import LabelCodec
-from .aside import is_path, written_aside
 from .callback_states import check_states, get_states
 from .evaluation import unwrap
 from .plain import from_plain, to_plain
 from .state import TrainingState
+from .unwritten import is_path
 
 FORMAT, VERSION = "crust_sklearn net", 1
 # Beside history.json lies history.state.pt.

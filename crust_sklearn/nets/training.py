@@ -75,6 +75,8 @@ class Training:
         What ended the call before its first epoch.
     dataset : torch Dataset or None
         The training rows, with codes as labels; None before `open`.
+    selection_dataset : torch Dataset or None
+        The same rows as they are judged; `dataset`, unless the net has another one.
     rows : ndarray of shape (n_train,), dtype int64
         The number of each training row in X.
     n_rows : int
@@ -122,6 +124,7 @@ class Training:
         self.is_checked = False
         self.interrupt: KeyboardInterrupt | None = None
         self.dataset: Any = None
+        self.selection_dataset: Any = None
         self.fingerprint: str | None = None
         self.generator = torch.Generator()
         self.draws: ModuleDraws | None = None
@@ -176,6 +179,7 @@ class Training:
             Makes a batch of its items.
         """
         self.dataset, self.collate_fn = dataset, collate_fn
+        self.judge_on(dataset, collate_fn)
         self.rows = base_rows(dataset)
         self.n_rows = len(innermost(dataset))  # type: ignore[arg-type]
         self.weights: np.ndarray | None = None
@@ -190,13 +194,20 @@ class Training:
         self.all_codes = None if labels is None else np.asarray(labels).astype(np.int64)
         self.codes = None if self.all_codes is None else self.all_codes[self.rows]
 
-    def get_fingerprint(self, dataset: Any) -> str:
-        """Return what tells these rows, labels and weights from others, by a sample of the rows.
+    def judge_on(self, dataset: Any, collate_fn: Any) -> None:
+        """Take the dataset that the training rows are judged on.
 
         Parameters
         ----------
         dataset : torch Dataset
-            The training rows, plain.
+            Of the training rows, in order.
+        collate_fn : callable
+            Makes a batch of its items.
+        """
+        self.selection_dataset, self.selection_collate_fn = dataset, collate_fn
+
+    def get_fingerprint(self) -> str:
+        """Return what tells these rows, labels and weights from others, by a sample of the rows.
 
         Returns
         -------
@@ -206,8 +217,7 @@ class Training:
             return self.fingerprint
         sample = np.unique(np.linspace(0, len(self.rows) - 1, N_SAMPLED).astype(np.int64))
         first, second = (
-            joblib.hash(apply_to_leaves(fetch_rows(dataset, sample, self.collate_fn)[0], _to_numpy))
-            for _ in range(2)
+            joblib.hash(apply_to_leaves(self.fetch_judged(sample)[0], _to_numpy)) for _ in range(2)
         )
         # Rows that are augmented at random are told by their labels alone.
         x = first if first == second else None
@@ -234,6 +244,10 @@ class Training:
     def fetch(self, positions: np.ndarray) -> tuple[Any, Any]:
         """Return the batch (X, y) of some training rows, by their positions among these."""
         return fetch_rows(self.dataset, positions, self.collate_fn)
+
+    def fetch_judged(self, positions: np.ndarray) -> tuple[Any, Any]:
+        """Return the batch (X, y) of some training rows as they are judged."""
+        return fetch_rows(self.selection_dataset, positions, self.selection_collate_fn)
 
     def watch(self, module: nn.Module, get_seed: Callable[[str], int]) -> ModuleDraws:
         """Return what lends the module its random numbers."""

@@ -39,7 +39,7 @@ def apply_review(
 
     Parameters
     ----------
-    y : array-like, Series or tensor of shape (n_samples,)
+    y : array-like, Series, tensor or DataFrame, of shape (n_samples,) or (n_samples, 1)
         The labels that were reviewed: those given to fit. It is not changed itself.
     decisions : str or PathLike, DataFrame, or list of dict
         The path of the CSV file of :func:`export_review_csv`, filled in, or of the one that the
@@ -201,13 +201,26 @@ def _like(y: Any, new: np.ndarray, is_changed: np.ndarray) -> Any:
             labels[row] = new[row : row + 1].tolist()[0]
         return type(y)(labels)
     if hasattr(y, "detach"):
-        labels = y.detach().clone()
-        if len(rows):
-            labels[rows.tolist()] = labels.new_tensor(new[rows].tolist()).reshape(-1, *y.shape[1:])
-        return labels
-    if not hasattr(y, "iloc"):
-        return new.reshape(np.shape(y))
-    if isinstance(y.dtype, np.dtype):
+        return _like_tensor(y, new, rows)
+    if hasattr(y, "columns"):
+        return _like_series(y.iloc[:, 0], new, rows).to_frame()
+    if hasattr(y, "iloc"):
+        return _like_series(y, new, rows)
+    return new.reshape(np.shape(y))
+
+
+def _like_tensor(y: Any, new: np.ndarray, rows: np.ndarray) -> Any:
+    labels = y.detach().clone()
+    if new.dtype != labels.new_empty(0).cpu().numpy().dtype:  # which could not hold the new ones
+        labels = labels.double() if new.dtype.kind == "f" else labels.long()
+    if len(rows):
+        labels[rows.tolist()] = labels.new_tensor(new[rows].tolist()).reshape(-1, *y.shape[1:])
+    return labels
+
+
+def _like_series(y: Any, new: np.ndarray, rows: np.ndarray) -> Any:
+    is_wider = new.dtype.kind != "b" and getattr(y.dtype, "kind", "O") == "b"
+    if isinstance(y.dtype, np.dtype) or is_wider:
         return type(y)(new, index=y.index, name=y.name)
     if hasattr(y, "cat"):
         unknown = np.setdiff1d(new[rows], np.asarray(y.cat.categories))

@@ -9,9 +9,18 @@ from typing import Any
 
 import numpy as np
 
-# What spreadsheets begin a formula with, after the apostrophes that `quote` puts before it; or
-# nothing, which could not be told from a cell that is not filled in.
-FORMULA = re.compile(r"'*([=+\-@\t\r\n]|\Z)")
+# What pandas reads as missing, if it is not told otherwise.
+MISSING = (
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
+    "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+# What is not told from an empty cell, or is changed by spreadsheets, after the apostrophes that
+# `quote` puts before it.
+UNSAFE = re.compile(rf"'*([\t\r\n]|({'|'.join(map(re.escape, MISSING))})?\Z)")
+# Where a formula would begin, if any of the separators ended a cell.
+BEGIN = r"(?:^|[,;\t\r\n])[ \"']*"
+FORMULA = re.compile(rf"{BEGIN}(?=[=+\-@])")
+QUOTED_FORMULA = re.compile(rf"({BEGIN})'(?=[=+\-@])")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
@@ -35,20 +44,28 @@ def to_texts(values: Any) -> list[str]:
 def quote(text: str) -> str:
     """Return a text as one that no spreadsheet evaluates: with an apostrophe before a formula.
 
-    A number below zero is none. Of an empty text the apostrophe is left, as in a spreadsheet.
+    Also before one that would begin behind a separator in the text; a number below zero is none.
+    Texts that pandas would read as missing have an apostrophe before them, too. Of an empty text
+    the apostrophe is left, as in a spreadsheet.
 
     Examples
     --------
     >>> from crust_sklearn.review.cells import quote, unquote
-    >>> quote("=1+1"), quote("-3"), unquote(quote("=1+1"))
-    ("'=1+1", '-3', '=1+1')
+    >>> quote("=1+1"), quote("-3"), quote("NA"), unquote(quote("=1+1"))
+    ("'=1+1", '-3', "'NA", '=1+1')
+    >>> quote("x;=1+1")
+    "x;'=1+1"
     """
-    return f"'{text}" if FORMULA.match(text) and to_number(text) is None else text
+    if to_number(text) is None:
+        text = FORMULA.sub(r"\g<0>'", text)
+    return f"'{text}" if UNSAFE.match(text) else text
 
 
 def unquote(text: str) -> str:
     """Return the text that `quote` was given."""
-    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+    if text.startswith("'") and UNSAFE.match(text):
+        text = text[1:]
+    return QUOTED_FORMULA.sub(r"\1", text)
 
 
 def to_number(text: str) -> Decimal | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
+from .._aside import written_aside
 from .cells import quote, to_texts
 from .decisions import COLUMNS
 from .issues import list_issues
@@ -39,8 +42,9 @@ def export_review_csv(
     sklearn.exceptions.NotFittedError
         If nothing in `clf` has judged its training labels.
     ValueError
-        If y is not what was given to fit, if y or `index` has another length, or if rows have the
-        same name.
+        If y is not what was given to fit, if y or `index` has another length, if rows have the
+        same name, or if a name or a label cannot be written in UTF-8; a file that is there is
+        then as it was.
     TypeError
         If `n_issues` is not an integer.
     OSError
@@ -55,8 +59,10 @@ def export_review_csv(
     -----
     The columns are "row", "given_label", "suggested_label", "score" (`label_quality_`), and, to be
     filled in, "decision" ("keep", "change" or "drop") and "new_label". The file is in UTF-8 with a
-    byte order mark, by which Excel knows it. Texts that a spreadsheet would take for a formula have
-    an apostrophe before them, which :func:`apply_review` takes away.
+    byte order mark, by which Excel knows it. What a spreadsheet would take for a formula, also
+    where it takes a separator inside of a text for the end of a cell, has an apostrophe before it,
+    and so have texts that pandas would read as missing, such as NA; :func:`apply_review` takes them
+    away.
 
     Examples
     --------
@@ -74,16 +80,18 @@ def export_review_csv(
     120,0,2,0.0003,,
     """
     issues = list_issues(clf, y, index, n_issues)
-    with open(path, "w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(
-            [quote(issues.names[row]), quote(given), quote(suggested), f"{score:.4f}", "", ""]
-            for row, given, suggested, score in zip(
-                issues.positions,
-                to_texts(issues.given),
-                to_texts(issues.suggested),
-                issues.score,
-                strict=True,
-            )
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        [quote(issues.names[row]), quote(given), quote(suggested), f"{score:.4f}", "", ""]
+        for row, given, suggested, score in zip(
+            issues.positions,
+            to_texts(issues.given),
+            to_texts(issues.suggested),
+            issues.score,
+            strict=True,
         )
+    )
+    with written_aside(path) as aside:
+        Path(aside).write_bytes(table.getvalue().encode("utf-8-sig"))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._aside import written_aside
 from .._validation import check_number
 from ..labels import LabelCodec, name_labels
 from .cells import quote, to_texts
@@ -80,9 +81,9 @@ def export_review_html(
         If nothing in `clf` has judged its training labels.
     ValueError
         If X, y, `index` or `features` has another length than the X given to fit, if y is not what
-        was given to fit, if rows have the same name, if `features` are not finite numbers, if
-        `class_names` lacks a class, if `image_shape` does not fit, or if it is not known how to
-        show a row of X.
+        was given to fit, if rows have the same name, if a name or a label cannot be written in
+        UTF-8, if `features` are not finite numbers, if `class_names` lacks a class, if
+        `image_shape` does not fit, or if it is not known how to show a row of X.
     TypeError
         If `n_neighbors` or `n_issues` is not an integer.
     ImportError
@@ -104,7 +105,7 @@ def export_review_html(
 
     Images are reduced to at most 160 pixels a side. Bytes are shown as they are, and so are other
     values in [0, 1]; else the smallest and the largest value of all images that are shown become
-    black and white.
+    black and white. Pixels that are not finite are grey.
 
     Neighbours are the nearest by the Euclidean distance of the rows that were given the suggested
     label and are not in doubt themselves.
@@ -152,7 +153,10 @@ def export_review_html(
         "features": get_columns(X) if image_shape is None else None,
         **_describe_issues(issues, neighbors, describe_rows(X, shown, image_shape)),
     }
-    Path(path).write_text(_make_page(title, data), encoding="utf-8")
+    page = _make_page(title, data)
+    with written_aside(path) as aside:
+        # Texts that are only shown may hold what UTF-8 does not.
+        Path(aside).write_bytes(page.encode("utf-8", "replace"))
 
 
 def _describe_labels(issues: Issues, class_names: Any) -> list[dict[str, str]]:
@@ -214,7 +218,7 @@ def _make_page(title: str, data: dict[str, Any]) -> str:
         "script": script,
         "script_hash": _hash(script),
         "title": escape(title),
-        "key": sha256((title + text).encode()).hexdigest()[:16],
+        "key": sha256((title + text).encode("utf-8", "replace")).hexdigest()[:16],
         "data": text,
     }
     # In one pass over the template: what is put in is not looked at again.

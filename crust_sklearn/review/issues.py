@@ -52,7 +52,7 @@ def list_issues(clf: Any, y: Any, index: Any, n_issues: int | None) -> Issues:
     Raises
     ------
     ValueError
-        Also if two of the rows have the same name.
+        Also if two of the rows have the same name, or if a name or a label is no text of UTF-8.
     """
     if n_issues is not None:
         check_number("n_issues", n_issues, kind=Integral, low=1)
@@ -68,5 +68,30 @@ def list_issues(clf: Any, y: Any, index: Any, n_issues: int | None) -> Issues:
                     f"Several rows are called {texts[row]!r}: a decision could not be told to be "
                     "about one of them. Give names that differ by `index`."
                 )
+    check_texts("name", [texts[row] for row in rows])
+    check_texts("label", to_texts(judge.classes_))
     given, suggested, score = (column[:n_issues] for column in found[1:])
     return Issues(rows, texts, given, suggested, score, judge)
+
+
+def check_texts(what: str, texts: list[str]) -> None:
+    """Refuse names or labels that a file in UTF-8 cannot hold: with half of a surrogate pair.
+
+    Parameters
+    ----------
+    what : {"name", "label"}
+        For the message.
+    texts : list of str
+
+    Raises
+    ------
+    ValueError
+    """
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            remedy = "Give other names by `index`." if what == "name" else "Fit with other labels."
+            raise ValueError(
+                f"The {what} {text!r} cannot be written in UTF-8: {error.reason}. {remedy}"
+            ) from error

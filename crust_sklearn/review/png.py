@@ -47,10 +47,16 @@ def shrink(image: np.ndarray, max_side: int) -> np.ndarray:
     Returns
     -------
     image : ndarray of shape (h, w) or (h, w, 3)
-        What does not fill a block at the right and lower edge is left out.
+        What does not fill a block at the right and lower edge is left out, and so is what is not
+        finite; a block of nothing else is NaN.
     """
     size = -(-max(image.shape[:2]) // max_side)
     height, width = (max(1, side // size) for side in image.shape[:2])
     size_y, size_x = (min(size, side) for side in image.shape[:2])
     blocks = image[: height * size_y, : width * size_x]
-    return blocks.reshape(height, size_y, width, size_x, *image.shape[2:]).mean((1, 3))
+    blocks = blocks.reshape(height, size_y, width, size_x, *image.shape[2:])
+    is_known = np.isfinite(blocks)
+    if is_known.all():
+        return blocks.mean((1, 3))
+    with np.errstate(invalid="ignore"):
+        return np.where(is_known, blocks, 0).sum((1, 3)) / is_known.sum((1, 3))

@@ -344,22 +344,15 @@ class Augmented(torch.utils.data.Dataset):
         return X[i] + self.rng.normal(scale=5.0, size=4).astype(np.float32), Y[i]
 
 
-class Plain(CRUSTClassifier):
-    """Selects by the rows as they are."""
-
-    def get_selection_dataset(self, dataset_train):
-        assert isinstance(dataset_train, Augmented)
-        return Dataset(X, Y)
-
-
-@pytest.mark.parametrize("cls", [Plain, CRUSTClassifier])
-def test_selection_sees_the_rows_of_get_selection_dataset(cls):
+@pytest.mark.parametrize("plain", [Dataset(X, Y), None], ids=["plain", "as-trained"])
+def test_selection_sees_the_rows_of_the_selection_dataset(plain):
     seen = Predicts()
     selector = CoresetSelector(Noting(Centrality()))
     params = {"selector": selector, "gradient": "logits", "group_by": None, "mixup": None}
-    make(cls=cls, callbacks=[seen], module__in_features=4, **params).fit(Augmented())
+    params["selection_dataset"] = plain
+    make(callbacks=[seen], module__in_features=4, **params).fit(Augmented())
     is_plain = np.allclose(GIVEN[-1], seen.probabilities - np.eye(3)[Y], atol=1e-5)
-    assert is_plain == (cls is Plain)
+    assert is_plain == (plain is not None)
 
 
 @pytest.mark.parametrize("gradient", ["leave-one-out", "logits", "features", "last-layer"])

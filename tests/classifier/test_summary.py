@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from skorch.dataset import ValidSplit
 
-from crust_sklearn import CRUSTClassifier, make_label_noise
+from crust_sklearn import CRUSTClassifier, find_label_issues, make_label_noise
 from crust_sklearn.label_noise import LabelQuality, summarize
 from crust_sklearn.modules import MLP
 from crust_sklearn.settings import PAPER
@@ -81,6 +81,30 @@ def test_summary_without_a_selection():
         net.get_summary()
     with pytest.raises(NotFittedError, match="has not judged its training labels yet"):
         net.set_params(max_epochs=1).partial_fit(X, Y).get_summary()
+
+
+@pytest.mark.parametrize(
+    ("width", "params", "sentence"),
+    [
+        (
+            1,
+            {"warmup_epochs": 3},
+            "trained for one epoch, and the first.*warmup_epochs=3.*partial_f",
+        ),
+        (1, {}, "trained for one epoch, and with warmup_epochs='auto'.*after one epoch at least"),
+        (150, {}, "after one epoch, the warm-up of.* still open.*two thirds of max_epochs=6"),
+    ],
+    ids=["given", "vectors", "open"],
+)
+def test_why_there_is_no_summary_yet(width, params, sentence):
+    images = np.repeat(X, width, axis=1) if width == 1 else np.repeat(X, width, axis=1)[:, None]
+    net = make(**params).partial_fit(images, Y, epochs=1)
+    with pytest.raises(NotFittedError, match=sentence):
+        net.get_summary()
+    with pytest.raises(NotFittedError, match=r"get_summary\(\) says what is missing"):
+        find_label_issues(net)
+    # What it says to do.
+    assert net.partial_fit(images, Y).get_summary().n_rows == N
 
 
 def test_history_has_the_noise_rate_of_each_epoch():

@@ -343,14 +343,12 @@ def test_probabilities_are_those_predicted_for_the_training_rows(params):
 
 
 def test_probabilities_of_rows_that_selection_sees_plain():
-    class Augmenting(NoisyLabelClassifier):
-        def get_selection_dataset(self, dataset_train):
-            return skorch.dataset.Dataset(X, Y)
-
+    class Noting(NoisyLabelClassifier):
         def plan_epoch(self, epoch):
             self.kept_ = compute_row_probabilities(self)
 
-    net = Augmenting(MLP, max_epochs=1, lr=0.0, verbose=0, random_state=0).fit(X + 5, Y)
+    options = {"max_epochs": 1, "lr": 0.0, "verbose": 0, "random_state": 0}
+    net = Noting(MLP, selection_dataset=skorch.dataset.Dataset(X, Y), **options).fit(X + 5, Y)
     np.testing.assert_allclose(net.kept_, net.predict_proba(X), rtol=1e-5)
 
 

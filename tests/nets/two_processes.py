@@ -21,7 +21,7 @@ from skorch.callbacks import (
     LoadInitState,
     LRScheduler,
 )
-from skorch.dataset import ValidSplit
+from skorch.dataset import Dataset, ValidSplit
 from skorch.hf import AccelerateMixin
 from torch import nn
 
@@ -170,6 +170,12 @@ def check_state_of_rows(accelerator):
     net = compare(accelerator, ELRClassifier)
     assert (np.asarray(net.state_.entries["targets"]).sum(axis=1) > 0).all()
     compare(accelerator, SmallLossClassifier, noise_rate=0.3, warmup_epochs=2)
+
+
+def check_selection_dataset(accelerator):
+    compare(
+        accelerator, selection_dataset=lambda X, y: Dataset(X + 1, y), train_split=ValidSplit(5)
+    )
 
 
 def check_early_stopping(accelerator):
@@ -341,6 +347,9 @@ def check_refused(accelerator):
     bad[0, 0] = X[0, 0] if is_main else np.nan
     kind = OtherProcessError if is_main else ValueError
     assert_refused("NaN", lambda: fit(bad), kind)
+    rows = Dataset(X if is_main else X[:300])
+    kind = OtherProcessError if is_main else ValueError
+    assert_refused("selection_dataset has 300 rows", lambda: fit(selection_dataset=rows), kind)
     kind = OtherProcessError if is_main else ZeroDivisionError
     assert_refused("by process 1", lambda: fit(cls=FailingPlan), kind)
     assert_refused("Process 1 was given other rows", lambda: fit(X if is_main else X + 1))

@@ -117,7 +117,18 @@ def test_nothing_decided():
         (np.array(["a", "é", "a"]), "e\u0301", np.array(["a", "é", "é"])),
         (torch.tensor([5, 9, 5]), "9", torch.tensor([5, 9, 9])),
         (torch.tensor([[5], [9], [5]]), 9, torch.tensor([[5], [9], [9]])),
+        (torch.tensor([True, False, True]), "FALSE", torch.tensor([True, False, False])),
+        (
+            torch.tensor([[True], [False], [True]]),
+            "False",
+            torch.tensor([[True], [False], [False]]),
+        ),
         (pd.Series([1, 2, 1], name="y"), 2, pd.Series([1, 2, 2], name="y")),
+        (
+            pd.Series([True, False, True], dtype="boolean"),
+            "false",
+            pd.Series([True, False, False], dtype="boolean"),
+        ),
         (pd.Series([1, 2, 1], dtype="Int64"), 2, pd.Series([1, 2, 2], dtype="Int64")),
         (pd.Series(list("aba"), dtype="string"), "b", pd.Series(list("abb"), dtype="string")),
         (pd.Series(list("aba"), dtype="category"), "b", pd.Series(list("abb"), dtype="category")),
@@ -147,8 +158,17 @@ def test_labels_keep_their_type(y, new, expected):
         (np.array([1, 2], np.int8), [1, 2, 300], np.int64),
         (np.array([1, 2], np.int8), [1, 2, 3], np.int8),
         (pd.Series(["a", "b"], dtype="category"), ["a", "b", "longer"], None),
+        (np.array([True, False]), [False, True, 2], np.int64),
+        (torch.tensor([True, False]), [0, 1, 2], torch.int64),
+        (torch.tensor([[True], [False]]), [0, 1, 2], torch.int64),
+        (torch.tensor([1, 2], dtype=torch.uint8), [1, 2, 300], torch.int64),
+        (torch.tensor([1, 2], dtype=torch.uint8), [1, 2, 3], torch.uint8),
+        (torch.tensor([1.0, 2.0]), [1, 2, 3], torch.float32),
+        (pd.Series([True, False], dtype="boolean"), [0, 1, 2], np.int64),
+        (pd.Series([True, False]), [0, 1, 2], np.int64),
     ],
 )
+@pytest.mark.filterwarnings("ignore:A column-vector y")
 def test_a_new_class(y, classes, dtype):
     reviewed = apply_review(y, [{"row": 1, "new_label": classes[-1]}], classes=classes)
     assert list(reviewed.y) == [y[0], classes[-1]]

@@ -105,6 +105,29 @@ def test_images_of_several_sizes_have_one_scale():
     assert [draw(found[row][0])[0, 0] for row in range(3)] == [0, 64, 255]
 
 
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_finite_are_grey(hole):
+    X = np.linspace(-1.0, 3.0, 32).reshape(2, 4, 4)
+    X[0, 1, 2] = hole
+    found = show(X, rows=(0, 1))
+    expected = np.rint((X + 1) / 4 * 255)
+    expected[0, 1, 2] = 128
+    for row in (0, 1):
+        assert_array_equal(draw(found[row][0]), expected[row])
+    (empty,) = show(np.full((1, 3, 3), np.nan), rows=(0,)).values()
+    assert_array_equal(draw(empty[0]), 128)
+
+
+def test_a_pixel_that_is_not_finite_does_not_hide_its_block():
+    image = np.full((640, 640), 0.25)
+    image[0, 0], image[639, 639] = np.nan, 1.0
+    image[320:328, 320:328] = np.nan
+    large, small = show([image], rows=(0,))[0]
+    assert draw(large)[0, 0] == 64
+    assert (draw(large)[80:82, 80:82] == 128).all()
+    assert draw(small).shape == (80, 80)
+
+
 def test_large_images_are_reduced():
     image = np.linspace(0, 255, 640 * 320).reshape(640, 320).astype(np.uint8)
     large, small = show([image] * 3)[0]

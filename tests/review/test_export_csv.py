@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 from crust_sklearn import LabelAuditor, apply_review, export_review_csv
+from crust_sklearn.labels import check_labels
 from crust_sklearn.review.cells import quote, unquote
 
 # Any text that UTF-8 can hold; NumPy drops zeros from the end of a text.
@@ -35,6 +36,19 @@ NASTY = st.sampled_from(
         "a\nb",
         "\r\n",
         "\t",
+    ]
+    + [
+        "x;=1+1",
+        "x,@y",
+        "a\t+2",
+        'q";"=2',
+        "c\r\n =3",
+        "x;'-4",
+        "NA",
+        "'null",
+        "None",
+        "nan",
+        "<NA>",
     ]
     + ["007", "7", "7.0", "True", "TRUE", "1e3", "1000", " a", "a ", "é", "e\u0301", "<b>", "k"]
 )
@@ -113,9 +127,81 @@ def test_no_cell_begins_as_a_formula_does(text):
     assert unquote(quote(text)) == text
 
 
-@given(TEXTS | NASTY)
+@given(TEXTS | NASTY | st.text("'=-;, \t\n\"aNA", max_size=12))
 def test_quoting_can_be_taken_back(text):
     assert unquote(quote(text)) == text
+
+
+def begins_formula(cell):
+    return cell.lstrip(" \"'\t\r\n") != "" and cell.strip(' "\t\r\n')[:1] in {"=", "+", "@", "-"}
+
+
+@pytest.mark.parametrize("text", ["x;=1+1", "x,=1", "a\t+2", 'q;"=2"', "x; =3", "c\n@x", ";;-4+a"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_formula_in_a_table_that_is_opened_with_another_separator(
+    tmp_path, judged, text, delimiter
+):
+    path = write(judged([text, "b"]), tmp_path)
+    lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    # As a reader that knows no quotes splits it, which is the worst.
+    cells = [cell for line in lines for cell in line.split(delimiter)]
+    assert not any(map(begins_formula, cells))
+    assert begins_formula(text.replace(delimiter, ";").split(";")[-1]) or delimiter not in text
+    filled = [{"row": 1, "new_label": read(path)[0]["given_label"]}]
+    assert apply_review([text, "b"], filled).y == [text, text]
+
+
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_classes_that_pandas_takes_for_missing(tmp_path, judged, sep):
+    y = ["NA", "null", "None", "nan", "N/A", "", "#NA", "<NA>", "x"]
+    path = write(judged(y), tmp_path)
+    frame = pd.read_csv(path)
+    assert not frame[["given_label", "suggested_label"]].isna().any().any()
+    frame["decision"] = "change"
+    frame.to_csv(path, sep=sep, index=False)
+    expected = judged(y).suggested_labels_.tolist()
+    assert apply_review(y, path).y == expected
+    assert apply_review(y, frame).y == expected
+
+
+@pytest.mark.parametrize(
+    ("y", "index", "sentence"),
+    [
+        (["a", "b\ud800"], None, r"The label 'b\\ud800' cannot be written in UTF-8.*other labels"),
+        (["a", "b"], ["x", "\udfff"], r"The name '\\udfff' cannot be written.*by `index`"),
+    ],
+)
+def test_half_a_surrogate_pair_leaves_the_file_that_is_there(tmp_path, judged, y, index, sentence):
+    path = tmp_path / "review.csv"
+    path.write_text("decided")
+    with pytest.raises(ValueError, match=sentence):
+        write(judged(y), tmp_path, index=index)
+    assert path.read_text() == "decided"
+    assert [file.name for file in tmp_path.iterdir()] == ["review.csv"]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series([True, False, True], dtype="boolean", index=[7, 8, 9], name="y"),
+        pd.DataFrame({"y": [True, False, True]}, dtype="boolean", index=[7, 8, 9]),
+        pd.DataFrame({"y": ["a", "b", "a"]}, index=[7, 8, 9]),
+    ],
+    ids=["boolean", "boolean-frame", "frame"],
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_labels_of_pandas_through_a_table(tmp_path, judged, y):
+    clf = judged(check_labels(y))
+    frame = pd.read_csv(write(clf, tmp_path, y))
+    frame["decision"] = ["change", "keep", "drop"]
+    frame.to_csv(tmp_path / "review.csv", index=False)
+    expected = y.copy()
+    expected.iloc[[0]] = expected.iloc[[1]].to_numpy()
+    for decisions in (tmp_path / "review.csv", frame):
+        reviewed = apply_review(y, decisions)
+        assert type(reviewed.y) is type(y)
+        assert reviewed.y.equals(expected)
+        assert reviewed.is_kept.tolist() == [True, True, False]
 
 
 class Filled:

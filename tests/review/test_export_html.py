@@ -132,6 +132,16 @@ def test_refused(tmp_path, judged, shown, params, error, sentence):
     assert not (tmp_path / "review.html").exists()
 
 
+def test_texts_that_are_no_unicode(tmp_path, judged):
+    path = tmp_path / "review.html"
+    path.write_text("before")
+    with pytest.raises(ValueError, match="cannot be written in UTF-8"):
+        export_review_html(judged(["a", "b\ud800"]), path, ["x", "y"])
+    assert path.read_text() == "before"
+    export_review_html(judged(["a", "b"]), path, ["one \ud800 two", "y"])
+    assert "one ? two" in path.read_text(encoding="utf-8")
+
+
 def test_not_fitted(tmp_path):
     with pytest.raises(NotFittedError):
         write(tmp_path, LabelAuditor(), X)

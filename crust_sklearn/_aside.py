@@ -7,15 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 # What the names of files end in that are still being written.
 ASIDE = ".aside"
-
-
-def is_path(target: Any) -> bool:
-    """Return whether a target is the path of a file, and not a file-like object."""
-    return isinstance(target, str | os.PathLike)
 
 
 @contextmanager
@@ -36,7 +30,7 @@ def written_aside(target: str | os.PathLike[str]) -> Iterator[str]:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from crust_sklearn.nets.aside import written_aside
+    >>> from crust_sklearn._aside import written_aside
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "numbers"
     ...     with written_aside(path) as aside:
@@ -72,32 +66,6 @@ def remove_asides(folder: str | os.PathLike[str]) -> None:
     for path in Path(os.fspath(folder)).glob(f".*{ASIDE}"):
         with suppress(OSError):
             path.unlink()
-
-
-def explain_unwritten(targets: list[Any], error: Exception) -> OSError:
-    """Return an error that says which files could not be written, and what to do.
-
-    Parameters
-    ----------
-    targets : list of path or file-like
-    error : Exception
-        What went wrong.
-
-    Returns
-    -------
-    explained : OSError
-    """
-    # Where the disk is full, torch tells of its own file's state, and of the cause behind it.
-    cause: BaseException = error
-    while not isinstance(cause, OSError) and (cause.__context__ or cause.__cause__):
-        cause = cause.__context__ or cause.__cause__  # type: ignore[assignment]
-    reason = str(cause if isinstance(cause, OSError) else error).rstrip(".")
-    names = ", ".join(str(target) for target in targets)
-    return OSError(
-        f"{names} could not be written: {reason}. The net "
-        "is as training has left it, and the file as it was before, if there was one. Make room, "
-        "or name a folder that can be written to (dirname of a Checkpoint)."
-    )
 
 
 def _sync(path: Path) -> None:
