@@ -32,8 +32,8 @@ class CoTeachingClassifier(NoiseRateMixin, BatchChoiceMixin, TwoNetworkClassifie
         No instance, which both networks would be.
     noise_rate : float, "auto" or callable, default="auto"
         The share of wrong labels, tau, in [0, 1); "auto": what label quality finds after the first
-        epoch (for images and the like, after the fourth, or a third of the epochs); a callable
-        returns the number for an epoch, from 0.
+        epoch; of images and the like, when a tenth of the rows, held out until then, say that it
+        is time. A callable returns the number for an epoch, from 0.
     n_gradual : int, default=10
         The epochs over which the share that is left out rises to `noise_rate`, t_k; the paper's.
     predict_by : {"first", "mean"}, default="first"
@@ -115,7 +115,7 @@ class CoTeachingClassifier(NoiseRateMixin, BatchChoiceMixin, TwoNetworkClassifie
         check_number("n_gradual", self.n_gradual, kind=Integral, low=1)
 
     def plan_epoch(self, epoch: int) -> EpochPlan | None:
-        """Find the share of rows that the coming epoch leaves out; it goes over all rows.
+        """Find the share of rows that the coming epoch leaves out of each batch.
 
         Parameters
         ----------
@@ -123,12 +123,14 @@ class CoTeachingClassifier(NoiseRateMixin, BatchChoiceMixin, TwoNetworkClassifie
 
         Returns
         -------
-        plan : None
+        plan : EpochPlan or None
+            None: it goes over all rows.
         """
         assert self.training_ is not None
+        held_out = self.hold_out(epoch)
         rate = self.get_noise_rate(epoch) * min(epoch / self.n_gradual, 1.0)
         self.training_.kept["left_out"] = rate
-        return None
+        return held_out
 
     def get_pair_losses(
         self, first: Tensor, second: Tensor, y_true: Tensor, batch: RowBatch | MixedBatch

@@ -31,13 +31,14 @@ class CoTeachingPlusClassifier(CoTeachingClassifier):
         No instance, which both networks would be.
     noise_rate : float, "auto" or callable, default="auto"
         The share of wrong labels, tau, in [0, 1); "auto": what label quality finds after the first
-        epoch (for images and the like, after the fourth, or a third of the epochs); a callable
-        returns the number for an epoch, from 0.
+        epoch; of images and the like, when a tenth of the rows, held out until then, say that it
+        is time. A callable returns the number for an epoch, from 0.
     n_gradual : int, default=10
         The epochs over which the share that is left out rises to `noise_rate`; the paper's.
     warmup_epochs : int or "auto", default="auto"
         The epochs in which the networks choose among all rows, as in Co-teaching; "auto": a tenth
-        of `max_epochs`, at least 1.
+        of `max_epochs`, at least 1. More, where rows are still held out for the `noise_rate`: all
+        rows in disagreement, wrong ones included, would be learnt without it.
     predict_by : {"first", "mean"}, default="first"
         Whether predictions are those of the first network, or the mean probabilities of both.
     **kwargs : dict
@@ -144,7 +145,7 @@ class CoTeachingPlusClassifier(CoTeachingClassifier):
         -------
         first_loss, second_loss : tensors of shape ()
         """
-        if self.state_.epoch >= self.get_warmup_epochs():
+        if self.state_.epoch >= self.get_warmup_epochs() and not self.seeks_noise_rate:
             differs = first.argmax(dim=1) != second.argmax(dim=1)
             weight = batch.weight * differs.to(batch.weight)
             if weight.any():

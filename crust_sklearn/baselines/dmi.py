@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..data import MixedBatch, RowBatch
@@ -171,7 +172,8 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
         logits = get_logits(y_pred)
         if len(logits) < logits.shape[1]:
             return 0.0 * logits.sum()
-        return DMILoss()(logits, y_true, batch.weight.to(logits.device))
+        weight = batch.weight.to(logits.device)
+        return limit_gradient(DMILoss()(logits, y_true, weight), logits, y_true, weight)
 
     def judge_rows(self) -> RowJudgement | None:
         """Return how probable the trained network holds the labels.
@@ -181,3 +183,30 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
         judgement : RowJudgement or None
         """
         return judge_by_predictions(self)
+
+
+def limit_gradient(loss: Tensor, logits: Tensor, y_true: Tensor, weight: Tensor) -> Tensor:
+    """Return a loss whose gradient is no larger than that of the mean cross-entropy.
+
+    Parameters
+    ----------
+    loss : tensor of shape ()
+        Of the logits.
+    logits : tensor of shape (n, n_classes)
+    y_true : tensor of shape (n,), dtype int64
+        Labels as columns.
+    weight : tensor of shape (n,)
+        What each row counts in cross-entropy.
+
+    Returns
+    -------
+    limited : tensor of shape ()
+        Of the same value. Its gradient with respect to the logits has the same direction, and at
+        most the norm of that of cross-entropy.
+    """
+    (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    p = logits.detach().softmax(dim=1)
+    of_entropy = weight[:, None] * (p - nn.functional.one_hot(y_true, p.shape[1])) / len(p)
+    norm = gradient.norm().clamp_min(torch.finfo(gradient.dtype).tiny)
+    ratio = (of_entropy.norm() / norm).clamp(max=1.0)
+    return loss.detach() + ratio * (loss - loss.detach())

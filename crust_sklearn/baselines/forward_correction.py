@@ -38,9 +38,7 @@ class ForwardCorrectionClassifier(TransitionsMixin, NoisyLabelClassifier):
         at this quantile of the class's probability, among the rows given the class; 1 takes the
         largest. Not used where `transition_matrix` is given.
     first_epochs : int or None, default=None
-        The epochs of the first training. None: a third of `max_epochs`, at least one. A network
-        that has learnt little by then, as of images, by a schedule that is cut off, takes its own
-        errors for noise: give `max_epochs` there.
+        The epochs of the first training, of which the best is taken. None: `max_epochs`.
     **kwargs : dict
         As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
         batch_size=64, iterator_train__shuffle=True``. The criterion may be any that takes logits,
@@ -75,14 +73,16 @@ class ForwardCorrectionClassifier(TransitionsMixin, NoisyLabelClassifier):
 
     Notes
     -----
-    Costs a third more than plain training; nothing more where T is given. A batch of n rows takes
+    Costs about twice plain training; nothing more where T is given. A batch of n rows takes
     memory for ``n * n_classes ** 2`` numbers, as the sums over classes are taken of logarithms:
     the loss is finite where p underflows and where T has zeros. ``NLLLoss`` is given sums of
     probabilities.
 
     An estimate is as good as its anchors: a network that knows its labels by heart finds hardly
-    any noise in them, one that is not sure of any row finds too much. Hence the first training is
-    shorter than the second; in the paper it is as long. For CIFAR-10 the paper leaves out
+    any noise in them, one that is not sure of any row finds too much. Hence a tenth of
+    the rows, a hundred at least but a third at most, is held out of the first training, which ends
+    with the weights of the epoch after which their given labels are most probable; in the paper, it
+    ends with its last epoch. For CIFAR-10 the paper leaves out
     what is above the 97th percentile of a class's probability over all rows; here that is over the
     rows given the class, so that the anchor is one of them also where classes are many. No
     estimated probability is less than 1e-8.
@@ -149,7 +149,7 @@ class ForwardCorrectionClassifier(TransitionsMixin, NoisyLabelClassifier):
         if self.transition_matrix is not None:
             self.set_transitions(check_transition_matrix(self.transition_matrix))
         elif TRANSITIONS not in self.state_.entries:
-            self.train_for_anchors()
+            self.train_for_anchors(self.draw_held_out())
 
     def get_losses(self, y_pred: Tensor, y_true: Tensor, rows: Tensor) -> Tensor:
         """Return the criterion's losses of the corrected predictions.

@@ -26,8 +26,9 @@ class SmallLossClassifier(NoiseRateMixin, NoisyLabelClassifier):
     module : torch.nn.Module class or instance
     noise_rate : float, "auto" or callable, default="auto"
         The share of rows that is left out, in [0, 1): the share of wrong labels, known or guessed.
-        "auto": what label quality finds after the first epoch (for images and the like, after the
-        fourth, or a third of the epochs); a callable returns the number for an epoch, from 0.
+        "auto": what label quality finds after the first epoch; of images and the like, when a tenth
+        of the rows, held out until then, say that it is time. A callable returns the number for an
+        epoch, from 0.
     warmup_epochs : int, default=5
         Epochs on all rows before the first selection.
     reselect_every : int, default=1
@@ -108,9 +109,12 @@ class SmallLossClassifier(NoiseRateMixin, NoisyLabelClassifier):
         -------
         plan : EpochPlan or None
         """
+        if (held_out := self.hold_out(epoch)) is not None:
+            return held_out
         noise_rate, since = self.get_noise_rate(epoch), epoch - self.warmup_epochs
-        if since < 0 or (self.state_.plan is not None and since % self.reselect_every):
-            return self.state_.plan
+        plan = None if self.seeks_noise_rate else self.state_.plan
+        if since < 0 or (plan is not None and since % self.reselect_every):
+            return plan
         assert self.training_ is not None
         rows, losses = self.training_.rows, compute_row_losses(self)
         if self.training_.weights is not None:
@@ -130,5 +134,5 @@ class SmallLossClassifier(NoiseRateMixin, NoisyLabelClassifier):
         if judgement is None:
             return None
         history = self.state_.coreset_history
-        epoch = int(history.epochs[-1]) if self.state_.plan is not None else self.state_.epoch
+        epoch = int(history.epochs[-1]) if len(history) else self.state_.epoch
         return judgement._replace(noise_rate=self.get_noise_rate(epoch))

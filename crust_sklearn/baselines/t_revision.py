@@ -11,9 +11,10 @@ from torch import Tensor
 
 from .._validation import check_number
 from ..nets import NoisyLabelClassifier
+from .parts.best_epoch import BestEpochClassifier
 from .parts.slack import Slack
 from .parts.transitions import TRANSITIONS, TransitionsMixin, to_tensor_like
-from .parts.warm_start import ContinuedClassifier, RateRatioMixin
+from .parts.warm_start import RateRatioMixin
 
 
 class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier):
@@ -42,16 +43,15 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
         In (0, 1]. The anchor of a class, whose predicted probabilities are its row of T, is the row
         at this quantile of the class's probability, among the rows given the class.
     first_epochs : int or None, default=None
-        The epochs of the first training. None: a third of `max_epochs`, at least one. A network
-        that has learnt little by then, as of images, by a schedule that is cut off, takes its own
-        errors for noise: give `max_epochs` there.
+        The epochs of the first training, of which the best is taken. None: `max_epochs`.
     reweighting_epochs : int or None, default=None
-        The epochs of the second training. None: `max_epochs`.
+        The epochs of the second training, of which the best is taken. None: `max_epochs`.
     slack_range : float, default=0.1
         How far an entry of the slack can go, about, in a third training of `max_epochs` epochs; at
         least 0. Adam's learning rate is this over the number of steps.
-    lr_ratio : float, default=0.1
-        The learning rate of the network in the third training is this times `lr`; positive.
+    lr_ratio : float, default=0.01
+        The learning rate of the network in the third training is this times `lr`; positive. It is
+        small, as the authors' is: the network is trained already, and the matrix is not.
     **kwargs : dict
         As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
         batch_size=64, iterator_train__shuffle=True``.
@@ -83,11 +83,13 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
 
     Notes
     -----
-    Costs about 2.3 times as much as plain training.
+    Costs about three times as much as plain training.
 
-    In the second training the weights are constants, as where rows are reweighted [2]_, and in the
-    authors' code, which cuts them off. In the third one gradients flow through them, to the
-    slack and to the network.
+    To the network the weights are constants, as where rows are reweighted [2]_, in both trainings.
+    The authors' code cuts them off in the second alone; in the third one gradients flow through
+    them to the network, too, where Adam's rate of 5e-7 leaves it nearly as it is. At rates that
+    change it, it unlearns labels: the loss of a label of probability p is about p times -log p,
+    which falls as p falls below 1/e. Here they flow to the slack alone.
 
     Here :math:`T + \Delta T` is scaled to rows that sum to one also in the loss. As it is, the
     loss falls with each of its entries, and they all would grow. The authors' code does not scale
@@ -99,7 +101,10 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
     too: in 200 epochs of 390 steps, an entry can move by 0.04. `slack_range` says the same for
     trainings of any length.
 
-    The authors choose the epoch of each training by noisy rows held out; here it is the last one.
+    As in the paper, a tenth of the rows, a hundred at least but a third at most, is held out of the
+    first two trainings, and their given labels choose the epoch: here, that of the least
+    cross-entropy of :math:`T^\top p`, there, of the best accuracy. The third training is on all
+    rows, and ends with its last epoch; there, it is chosen, too.
 
     References
     ----------
@@ -131,7 +136,7 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
         first_epochs: int | None = None,
         reweighting_epochs: int | None = None,
         slack_range: float = 0.1,
-        lr_ratio: float = 0.1,
+        lr_ratio: float = 0.01,
         **kwargs: Any,
     ):
         self.anchor_quantile = anchor_quantile
@@ -156,11 +161,13 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
         training, entries = self.training_, self.state_.entries
         assert training is not None
         if TRANSITIONS not in entries:
-            first, epochs = self.train_for_anchors(), self.reweighting_epochs
+            held_out, epochs = self.draw_held_out(), self.reweighting_epochs
+            first = self.train_for_anchors(held_out)
             reweighted = self.train_stage(
                 "reweighting",
                 ReweightedClassifier,
                 weights=first.module_.state_dict(),
+                held_out=held_out,
                 transition_matrix=entries[TRANSITIONS],
                 max_epochs=self.max_epochs if epochs is None else epochs,
             )
@@ -184,7 +191,9 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
         assert self.training_ is not None
         losses = super().get_losses(y_pred, y_true, rows)
         revised = self.training_.kept["slack"].get_revised()
-        return compute_importance(self.get_probabilities(y_pred), y_true, revised) * losses
+        # Through its weight, a label of little probability is unlearnt: then it counts for less.
+        p = self.get_probabilities(y_pred).detach()
+        return compute_importance(p, y_true, revised) * losses
 
     def on_grad_computed(self, net: Any, *args: Any, training: bool = False, **kwargs: Any) -> None:
         """Learn the slack by the gradient of a training batch.
@@ -223,7 +232,7 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
         return super().get_fitted_attributes() | initial
 
 
-class ReweightedClassifier(ContinuedClassifier):
+class ReweightedClassifier(BestEpochClassifier):
     """Training by the criterion, with the weights of a transition matrix; a stage of T-Revision.
 
     Parameters
@@ -231,7 +240,7 @@ class ReweightedClassifier(ContinuedClassifier):
     module : torch.nn.Module class or instance
     transition_matrix : ndarray of shape (n_classes, n_classes)
     **kwargs : dict
-        As in `ContinuedClassifier`.
+        As in `BestEpochClassifier`.
     """
 
     def __init__(self, module: Any, *, transition_matrix: np.ndarray, **kwargs: Any):
@@ -253,6 +262,21 @@ class ReweightedClassifier(ContinuedClassifier):
         matrix = to_tensor_like(self.transition_matrix, y_pred)
         p = self.get_probabilities(y_pred).detach()
         return compute_importance(p, y_true, matrix) * super().get_losses(y_pred, y_true, rows)
+
+    def get_given_probabilities(self, p: Tensor) -> Tensor:
+        """Return what the matrix makes of predictions.
+
+        Parameters
+        ----------
+        p : tensor of shape (n, n_classes)
+            Of the true labels.
+
+        Returns
+        -------
+        given : tensor of shape (n, n_classes)
+            Of the given ones.
+        """
+        return p @ to_tensor_like(self.transition_matrix, p)
 
 
 def compute_importance(p: Tensor, y_true: Tensor, matrix: Tensor) -> Tensor:

@@ -90,7 +90,8 @@ class BatchChoiceMixin:
         attributes : dict of str to object
         """
         attributes = super().get_fitted_attributes()  # type: ignore[misc]
-        is_used = self.state_.plan is None and len(self.state_.coreset_history)
+        plan = self.state_.plan
+        is_used = (plan is None or not plan.is_coreset) and len(self.state_.coreset_history)
         return attributes | (self.describe_used() if is_used else {})
 
     def describe_used(self) -> dict[str, np.ndarray]:

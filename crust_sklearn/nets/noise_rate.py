@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_number
-from .judged_labels import get_judging_epoch, judge_now
+from .epoch_plan import EpochPlan
+from .judged_labels import has_vectors, judge_now
+from .open_warmup import begin_warmup, count_epochs_left, find_first_judgement, is_look_due
+from .row_outputs import compute_row_outputs
 from .state import TrainingState
 from .training import Training
 
-AUTO = "auto"
+AUTO, NOISE_RATE = "auto", "noise_rate"
 
 
 class NoiseRateMixin:
     """Let a net know the share of wrong labels, by its parameter `noise_rate`.
 
-    A number in [0, 1); "auto", the share that label quality finds after the first epoch (after the
-    fourth, or a third of the epochs, for images and the like); or a schedule: a callable that
-    returns the number for an epoch, from 0.
+    A number in [0, 1); "auto", the share that label quality finds after the first epoch, and for
+    images and the like when rows that are held out (`hold_out`) say that it is time; or a schedule:
+    a callable that returns the number for an epoch, from 0.
 
     Examples
     --------
@@ -51,6 +54,44 @@ class NoiseRateMixin:
         elif not callable(self.noise_rate):
             check_rate(self.noise_rate)
 
+    def hold_out(self, epoch: int) -> EpochPlan | None:
+        """Return the rows to train on as long as "auto" is open; first of all in `plan_epoch`.
+
+        Vectors tell what the rate is after an epoch. Of images, a tenth of the rows is held out,
+        and labels are judged by the epoch after which the network tells most of what it has not
+        seen, as in the open warm-up of `CRUSTClassifier`.
+
+        Parameters
+        ----------
+        epoch : int
+
+        Returns
+        -------
+        plan : EpochPlan or None
+            None: the rate is known, or known in time without rows held out.
+        """
+        training, plan, entries = self.training_, self.state_.plan, self.state_.entries
+        assert training is not None
+        if self.noise_rate != AUTO or NOISE_RATE in entries or has_vectors(training):
+            return None
+        if not self.seeks_noise_rate:
+            return begin_warmup(self, epoch) if count_epochs_left(self, epoch) > 1 else None
+        if is_look_due(self, epoch):
+            dataset = self.get_selection_dataset(training.dataset)
+            outputs = compute_row_outputs(
+                self, dataset, numbers=training.rows, **training.fit_params
+            )
+            quality = find_first_judgement(self, epoch, outputs.features)
+            if quality is not None:
+                self._keep(quality.noise_rate)
+                return None
+        return plan
+
+    @property
+    def seeks_noise_rate(self) -> bool:
+        """Whether the epoch leaves rows out by which "auto" is to be found."""
+        return self.state_.plan is not None and not self.state_.plan.is_coreset
+
     def get_noise_rate(self, epoch: int) -> float:
         """Return the share of wrong labels that an epoch goes by; for `plan_epoch`.
 
@@ -67,11 +108,16 @@ class NoiseRateMixin:
             return check_rate(self.noise_rate(epoch))
         if not isinstance(self.noise_rate, str):
             return float(self.noise_rate)
-        kept = self.state_.get_number("noise_rate")
-        if kept is None and epoch >= get_judging_epoch(self):
-            kept = min(judge_now(self).noise_rate, 1 - 1e-9)
-            self.state_.entries["noise_rate"] = np.asarray(kept)
+        assert self.training_ is not None
+        kept = self.state_.get_number(NOISE_RATE)
+        if kept is None and epoch >= 1 and has_vectors(self.training_):
+            kept = self._keep(judge_now(self).noise_rate)
         return 0.0 if kept is None else kept
+
+    def _keep(self, noise_rate: float) -> float:
+        kept = min(noise_rate, 1 - 1e-9)
+        self.state_.entries[NOISE_RATE] = np.asarray(kept)
+        return kept
 
 
 def check_rate(value: Any) -> float:

@@ -39,14 +39,31 @@ def begin_warmup(net: Any, epoch: int) -> EpochPlan:
         Of the other rows.
     """
     training, entries = net.training_, net.state_.entries
-    order = np.random.default_rng(net.get_seed(HELD_OUT, epoch)).permutation(len(training.rows))
+    entries[HELD_OUT] = draw_held_out(training, net.get_seed(HELD_OUT, epoch))
+    entries |= {START: np.asarray(epoch), NEXT_LOOK: np.asarray(epoch + 1)}
+    return EpochPlan(np.setdiff1d(training.rows, entries[HELD_OUT]), is_coreset=False)
+
+
+def draw_held_out(training: Any, seed: int) -> np.ndarray:
+    """Draw rows to hold out: a tenth, or a hundred if that is more, but a third at most.
+
+    Parameters
+    ----------
+    training : Training
+        Rows of weight zero are not drawn, and a row of each class is not.
+    seed : int
+
+    Returns
+    -------
+    rows : ndarray of shape (n_held_out,), dtype int64
+        Ascending.
+    """
+    order = np.random.default_rng(seed).permutation(len(training.rows))
     if training.weights is not None:
         order = order[training.weights[order] > 0.0]
     n_held = int(min(max(SHARE * len(order), LEAST), MOST_SHARE * len(order)))
     stays = np.unique(training.codes[order], return_index=True)[1]
-    entries[HELD_OUT] = np.sort(training.rows[np.delete(order, stays)[:n_held]])
-    entries |= {START: np.asarray(epoch), NEXT_LOOK: np.asarray(epoch + 1)}
-    return EpochPlan(np.setdiff1d(training.rows, entries[HELD_OUT]), is_coreset=False)
+    return np.sort(training.rows[np.delete(order, stays)[:n_held]])
 
 
 def end_warmup(net: Any) -> None:

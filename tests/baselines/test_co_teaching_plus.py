@@ -9,6 +9,7 @@ from torch import nn
 from crust_sklearn import make_label_noise
 from crust_sklearn.baselines import CoTeachingClassifier, CoTeachingPlusClassifier
 from crust_sklearn.modules import MLP
+from crust_sklearn.nets import noise_rate
 
 X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
@@ -77,6 +78,16 @@ def test_warmup_is_co_teaching():
     other = make(CoTeachingClassifier).fit(A, B)
     np.testing.assert_array_equal(ours.predict_proba(A), other.predict_proba(A))
     np.testing.assert_array_equal(ours.coreset_indices_, other.coreset_indices_)
+
+
+def test_warmup_lasts_until_the_noise_rate_of_images_is_known(monkeypatch):
+    monkeypatch.setattr(noise_rate, "has_vectors", lambda training: False)
+    params = {"noise_rate": "auto", "max_epochs": 4}
+    ours = make(warmup_epochs=0, **params).partial_fit(A, B, epochs=1)
+    other = make(CoTeachingClassifier, **params).partial_fit(A, B, epochs=1)
+    assert len(ours.coreset_indices_) < 60
+    np.testing.assert_array_equal(ours.coreset_indices_, other.coreset_indices_)
+    np.testing.assert_array_equal(ours.predict_proba(A), other.predict_proba(A))
 
 
 @pytest.mark.parametrize(("max_epochs", "n_warmup"), [(1, 1), (6, 1), (30, 3), (200, 20)])

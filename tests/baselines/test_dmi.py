@@ -9,7 +9,8 @@ from torch import nn
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import DMIClassifier
-from crust_sklearn.losses import GeneralizedCrossEntropyLoss
+from crust_sklearn.data import RowBatch
+from crust_sklearn.losses import DMILoss, GeneralizedCrossEntropyLoss
 from crust_sklearn.modules import MLP
 from crust_sklearn.nets.training import Training
 
@@ -64,6 +65,39 @@ def test_loss_of_a_step(weights):
     w = np.ones(90) if weights is None else weights
     expected = -np.log(abs(np.linalg.det(np.eye(3)[Y].T @ np.diag(w) @ p)) + 0.001)
     assert net.history[-1, "train_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("sureness", [0.01, 1.0, 10.0])
+def test_gradient_is_that_of_the_determinant_and_no_larger_than_that_of_cross_entropy(sureness):
+    net = make()
+    net.training_ = Training()
+    draws = torch.Generator().manual_seed(0)
+    z = sureness * torch.randn(30, 3, generator=draws, dtype=torch.float64)
+    y, w = torch.as_tensor(Y[:30]), torch.rand(30, generator=draws, dtype=torch.float64)
+
+    def get_gradient(loss_of):
+        logits = z.clone().requires_grad_()
+        loss = loss_of(logits)
+        loss.backward()
+        return loss.item(), logits.grad
+
+    batch = RowBatch(x=None, weight=w, rows=torch.arange(30))
+    own, found = get_gradient(lambda logits: net.get_batch_loss(logits, y, batch))
+    value, gradient = get_gradient(lambda logits: DMILoss()(logits, y, w))
+    entropy = nn.CrossEntropyLoss(reduction="none")
+    _, of_entropy = get_gradient(lambda logits: (w * entropy(logits, y)).mean())
+    assert own == pytest.approx(value)
+    norm = min(gradient.norm(), of_entropy.norm())
+    np.testing.assert_allclose(found, gradient * (norm / gradient.norm()), atol=1e-12)
+
+
+def test_plain_gradient_steps_do_not_end_with_one_class_for_all():
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    noisy = make_label_noise(y[:1000], "symmetric", 0.5, random_state=0)
+    options = {"max_epochs": 10, "lr": 0.1, "batch_size": 64, "optimizer": torch.optim.SGD}
+    net = make(**options, optimizer__momentum=0.9).fit(x[:1000], noisy.y)
+    assert net.score(x[1000:], y[1000:]) > 0.7
 
 
 class Rates(torch.optim.SGD):

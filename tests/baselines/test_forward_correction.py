@@ -104,7 +104,7 @@ def test_the_matrix_is_estimated_by_the_anchors_of_the_first_training():
     true = true / true.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(net.transition_matrix_.sum(axis=1), 1.0)
     assert np.abs(net.transition_matrix_ - true).max() < 0.12
-    assert len(net.stage_histories_["first"]) == 10
+    assert len(net.stage_histories_["first"]) == 30
     is_wrong = GIVEN != Y
     assert net.score(X, Y) > 0.97
     assert (net.suggested_labels_[is_wrong] == Y[is_wrong]).mean() > 0.9

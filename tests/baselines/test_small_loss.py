@@ -1,5 +1,7 @@
 """Small-loss selection, against the losses themselves."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 from crust_sklearn import make_label_noise
 from crust_sklearn.baselines import SmallLossClassifier
 from crust_sklearn.modules import MLP
+from crust_sklearn.nets import noise_rate
 
 X, Y = load_digits(return_X_y=True)
 X, Y = (X[:300] / 16).astype(np.float32), Y[:300]
@@ -59,6 +62,20 @@ def test_auto_leaves_out_about_as_many_rows_as_are_wrong():
     net = make(noise_rate="auto", lr=0.001).fit(X, noisy.y)
     assert net.noise_rate_ == pytest.approx(noisy.is_wrong.mean(), abs=0.06)
     assert len(net.coreset_indices_) == round((1 - net.noise_rate_) * 300)
+
+
+def test_rows_are_left_out_once_the_noise_rate_of_images_is_known(monkeypatch):
+    def find(net, epoch, features):
+        return None if epoch < 3 else SimpleNamespace(noise_rate=0.25)
+
+    monkeypatch.setattr(noise_rate, "has_vectors", lambda training: False)
+    monkeypatch.setattr(noise_rate, "find_first_judgement", find)
+    net = make(noise_rate="auto", warmup_epochs=1, max_epochs=5).partial_fit(X, Y, epochs=2)
+    assert net.noise_rate_ == 0
+    assert not hasattr(net, "coreset_indices_")
+    net.partial_fit(X, Y, epochs=3)
+    assert net.history[:, "coreset_size"] == [200, 200, 200, 225, 225]
+    assert net.noise_rate_ == 0.25
 
 
 def test_a_schedule_of_noise_rates():

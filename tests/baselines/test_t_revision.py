@@ -31,9 +31,16 @@ def get_importance(p, y, matrix):
     return p[rows, y] / (p @ matrix)[rows, y]
 
 
+class KeepsAll(TRevisionClassifier):
+    """Holds nothing out: each training ends with its last epoch."""
+
+    def draw_held_out(self):
+        return np.arange(0)
+
+
 @pytest.mark.parametrize("training", ["own", "reweighting"])
 def test_loss_of_a_step(training):
-    net = make(slack_range=0.0).fit(X, GIVEN)
+    net = make(KeepsAll, slack_range=0.0).fit(X, GIVEN)
     history = net.history if training == "own" else net.stage_histories_["reweighting"]
     p = net.predict_proba(X).astype(float)
     losses = -np.log(p[np.arange(300), GIVEN])
@@ -77,7 +84,12 @@ def test_gradient_with_respect_to_the_slack():
 
 
 def test_weights_of_the_second_training_are_constants():
-    net = make(ReweightedClassifier, transition_matrix=T, weights=MLP(2, 3).state_dict())
+    net = make(
+        ReweightedClassifier,
+        transition_matrix=T,
+        weights=MLP(2, 3).state_dict(),
+        held_out=np.arange(0),
+    )
     net.fit(X, GIVEN)
     z = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
     y = torch.as_tensor(GIVEN[:20])
@@ -85,6 +97,21 @@ def test_weights_of_the_second_training_are_constants():
     p = z.detach().softmax(1).double().numpy()
     expected = get_importance(p, GIVEN[:20], T)[:, None] * (p - np.eye(3)[GIVEN[:20]])
     np.testing.assert_allclose(z.grad, expected, atol=1e-5)
+
+
+def test_weights_of_the_third_training_are_constants_to_the_network():
+    net = make(slack_range=0.0).fit(X, GIVEN)
+    net.training_ = Training()
+    net.training_.kept["slack"] = make_slack(np.zeros((3, 3)))
+    z = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z.requires_grad = True
+    y = torch.as_tensor(GIVEN[:20])
+    net.get_losses(z, y, y).sum().backward()
+    p = z.detach().softmax(1).numpy()
+    expected = get_importance(p, GIVEN[:20], T)[:, None] * (p - np.eye(3)[GIVEN[:20]])
+    np.testing.assert_allclose(z.grad, expected, atol=1e-5)
+    # No label is unlearnt.
+    assert (z.grad.gather(1, y[:, None]) < 0).all()
 
 
 def test_first_step_of_the_slack_is_adams():
@@ -111,8 +138,8 @@ def test_slack_goes_on_and_keeps_the_matrix_at_least_zero():
 
 
 def test_each_training_begins_where_the_one_before_has_ended():
-    net = make(max_epochs=3, lr=0.01, batch_size=32, lr_ratio=FROZEN, reweighting_epochs=1)
-    net.fit(X, GIVEN)
+    epochs = {"max_epochs": 3, "first_epochs": 1, "reweighting_epochs": 1}
+    net = make(KeepsAll, lr=0.01, batch_size=32, lr_ratio=FROZEN, **epochs).fit(X, GIVEN)
     assert [len(net.stage_histories_[name]) for name in ("first", "reweighting")] == [1, 1]
     first, second, third = (
         history[0, "train_loss"]
@@ -126,8 +153,8 @@ def test_each_training_begins_where_the_one_before_has_ended():
 
 
 class StartsWrong(TRevisionClassifier):
-    def train_for_anchors(self):
-        first = super().train_for_anchors()
+    def train_for_anchors(self, held_out):
+        first = super().train_for_anchors(held_out)
         self.set_transitions(0.9 * np.eye(3) + 0.1 / 3)
         return first
 
@@ -149,11 +176,21 @@ def test_without_range_nothing_is_revised():
 def test_better_than_plain_training_where_one_class_is_taken_for_another():
     x, y = load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
-    noisy = make_label_noise(y[:1000], "asymmetric", 0.3, random_state=0)
+    noisy = make_label_noise(y[:1000], "asymmetric", 0.4, random_state=0)
     options = {"max_epochs": 15, "lr": 0.002, "batch_size": 64}
     ours = make(**options).fit(x[:1000], noisy.y)
     plain = make(NoisyLabelClassifier, **options).fit(x[:1000], noisy.y)
     assert ours.score(x[1000:], y[1000:]) > plain.score(x[1000:], y[1000:]) + 0.03
+
+
+def test_a_network_that_is_seldom_sure_does_not_unlearn():
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16 + 0.5 * np.random.default_rng(0).normal(size=x.shape)).astype(np.float32)
+    noisy = make_label_noise(y[:1000], "symmetric", 0.5, random_state=0)
+    options = {"max_epochs": 8, "lr": 0.1, "optimizer": torch.optim.SGD, "batch_size": 64}
+    ours = make(**options, lr_ratio=0.1).fit(x[:1000], noisy.y)
+    plain = make(NoisyLabelClassifier, **options).fit(x[:1000], noisy.y)
+    assert ours.score(x[1000:], y[1000:]) > plain.score(x[1000:], y[1000:]) - 0.05
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The parameter `noise_rate`: told, scheduled, or found."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.modules import MLP
+from crust_sklearn.nets import noise_rate
 from crust_sklearn.nets.noise_rate import NoiseRateMixin
 
 X, Y = load_digits(return_X_y=True)
@@ -25,7 +28,9 @@ class Knows(NoiseRateMixin, NoisyLabelClassifier):
         self.check_noise_rate()
 
     def plan_epoch(self, epoch):
+        plan = self.hold_out(epoch)
         self.history.record("rate", self.get_noise_rate(epoch))
+        return plan
 
 
 def make(module=MLP, **params):
@@ -102,11 +107,47 @@ class Pixels(torch.nn.Module):
         return self.fc(x.mean(dim=(1, 4, 5)).flatten(1))
 
 
-@pytest.mark.parametrize(("max_epochs", "first"), [(3, 1), (9, 3), (15, 4)])
-def test_auto_waits_for_images(max_epochs, first):
-    images = np.tile(X[:200].reshape(200, 1, 8, 8, 1, 1), (1, 3, 1, 1, 8, 8))
-    y = make_label_noise(Y[:200], "symmetric", 0.3, random_state=0).y
-    net = make(module=Pixels, max_epochs=max_epochs, lr=0.05).fit(images, y)
-    rates = net.history[:, "rate"]
-    assert not any(rates[:first])
-    assert all(rates[first:])
+IMAGES = np.tile(X[:600].reshape(600, 1, 8, 8, 1, 1), (1, 3, 1, 1, 8, 8))
+NOISY = make_label_noise(Y[:600], "symmetric", 0.3, random_state=0).y
+
+
+def make_for_images(**params):
+    return make(module=Pixels, lr=0.05, **params)
+
+
+@pytest.mark.parametrize("max_epochs", [2, 6, 15])
+def test_auto_of_images_asks_rows_that_are_held_out(max_epochs):
+    net = make_for_images(max_epochs=max_epochs).fit(IMAGES, NOISY)
+    rates, sizes = np.array(net.history[:, "rate"]), np.array(net.history[:, "coreset_size"])
+    first = np.flatnonzero(rates)[0]
+    assert 1 <= first <= 2 / 3 * max_epochs
+    np.testing.assert_array_equal(sizes, np.where(np.arange(max_epochs) < first, 500, 600))
+    assert len(set(rates[first:])) == 1
+    assert rates[-1] == pytest.approx(np.mean(Y[:600] != NOISY), abs=0.1)
+
+
+def test_auto_of_images_is_what_the_open_warmup_finds(monkeypatch):
+    def find(net, epoch, features):
+        assert features.shape == (600, 64)
+        return None if epoch < 3 else SimpleNamespace(noise_rate=0.25)
+
+    monkeypatch.setattr(noise_rate, "find_first_judgement", find)
+    net = make_for_images(max_epochs=5).fit(IMAGES, NOISY)
+    assert net.history[:, "rate"] == [0, 0, 0, 0.25, 0.25]
+    assert net.history[:, "coreset_size"] == [500, 500, 500, 600, 600]
+
+
+def test_auto_of_images_goes_on_over_calls():
+    whole = make_for_images(max_epochs=6).fit(IMAGES, NOISY).history[:, "rate"]
+    parts = make_for_images()
+    for epochs in (1, 2, 3):
+        parts.partial_fit(IMAGES, NOISY, epochs=epochs)
+    assert parts.history[:, "coreset_size"][0] == 500
+    assert whole[-1] > 0
+    assert parts.history[-1, "rate"] > 0
+
+
+def test_nothing_is_held_out_for_a_single_epoch_or_a_rate_that_is_given():
+    for params in ({"max_epochs": 1}, {"noise_rate": 0.3}):
+        net = make_for_images(**params).fit(IMAGES, NOISY)
+        assert set(net.history[:, "coreset_size"]) == {600}
