@@ -35,7 +35,8 @@ from crust_sklearn.datasets import ImageFiles, cache_images
 
 WIDTH, HEIGHT = 341, 256
 BASE = "ImageFiles", 0
-HEADER = ("reader", "workers", "images_per_second", "ratio", "cpu_ms")
+HEADER = ("reader", "workers", "images a second")
+HEADER += ("to ImageFiles without workers", "processor's ms for an image")
 
 
 def draw_images(folder, n_images):

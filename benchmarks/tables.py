@@ -22,6 +22,7 @@ REPORTS = {
     "options": ["--methods", "plain", "default", "average", "pseudo-label", "both", "oracle"],
     "ablation": ["--against", "default"],
 }
+SCRIPTS = ("audit", "import_time", "jacobian", "scorers")
 # The command line behind each table: a script of this folder and its arguments.
 TABLES = {
     name: ["__main__.py", "report", "--csv", str(RESULTS / f"{name}.csv"), *others]
@@ -29,7 +30,8 @@ TABLES = {
 }
 TABLES["choice"] = ["__main__.py", "choice", "--csv", str(RESULTS / "choice.csv")]
 TABLES["choice"] += ["--methods", "constants"]
-TABLES |= {name: [f"{name}.py", "--report"] for name in ("audit", "import_time", "scorers")}
+TABLES |= {name: [f"{name}.py", "--report"] for name in SCRIPTS}
+TABLES["rare_classes"] = ["rare_classes.py"]
 DRAWN = [
     TABLES["robustness"]
     + ["--figure", str(FIGURES / "robustness.png"), "--bars-figure", str(FIGURES / "first.png")],

@@ -77,9 +77,12 @@ class NoiseRateMixin:
         if not self.seeks_noise_rate:
             return begin_warmup(self, epoch) if count_epochs_left(self, epoch) > 1 else None
         if is_look_due(self, epoch):
-            dataset = self.get_selection_dataset(training.dataset)
             outputs = compute_row_outputs(
-                self, dataset, numbers=training.rows, **training.fit_params
+                self,
+                training.selection_dataset,
+                numbers=training.rows,
+                for_selection=True,
+                **training.fit_params,
             )
             quality = find_first_judgement(self, epoch, outputs.features)
             if quality is not None:

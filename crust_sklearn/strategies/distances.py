@@ -50,7 +50,7 @@ def _normalize(X: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
     return np.ascontiguousarray(rows)
 
 
-def distance_matrix(X: np.ndarray, metric: Any = "euclidean") -> tuple[np.ndarray, float]:
+def distance_matrix(X: Any, metric: Any = "euclidean") -> tuple[np.ndarray, float]:
     """Return the float32 matrix of distances between the rows of X, and its scale.
 
     Parameters

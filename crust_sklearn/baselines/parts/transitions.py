@@ -61,7 +61,8 @@ class TransitionsMixin(WarmStartMixin):
             As they are numbered in a stage.
         """
         training = self.training_
-        rows = draw_held_out(training, self.get_seed("held out"))
+        assert training is not None
+        rows = draw_held_out(training, self.get_seed("held out"))  # type: ignore[attr-defined]
         return np.flatnonzero(np.isin(training.rows, rows))
 
     def train_for_anchors(self, held_out: np.ndarray) -> NoisyLabelClassifier:
