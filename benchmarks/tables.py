@@ -16,6 +16,7 @@ REPORTS = {
     "robustness": ["--recipe", "constant"],
     "keel": ["--recipe", "constant"],
     "unseen": [],
+    "fresh": [],
     "images": [],
     "others": ["--sort", "--summary"],
     "others_images": ["--sort"],

@@ -179,19 +179,21 @@ class CRUSTClassifier(CoresetNet):
 
     "leave-one-out" and "auto": with h_i the inputs of the last linear layer, a ridge regression of
     the labels on h is fitted to the rows that are trusted so far. What it predicts for a row
-    without that row follows from its leverage score, in closed form. The first selection, before
-    much is memorized, takes the inputs beside h where they are vectors; if it finds fewer than 6 %
-    of the labels wrong among the rows that it is surest of, "auto" keeps all rows for good. Else a
-    label is trusted if it gets enough of what the best label gets: the cube root of what a wrong
-    label gets, and at most 0.85; what a wrong label gets is read off the surer half of the rows,
-    for each pair of labels. Later selections are averaged with it. `label_quality_` is the
-    probability that the label is right, given the average.
+    without that row follows from its leverage score, in closed form. Of each class, the trusted
+    rows weigh as much as all. The first selection, before much is memorized, takes the inputs
+    beside h where they are vectors, and 256 random features of a Gaussian kernel on them [4]_ if
+    these make the error of what is left out smaller; if it finds fewer than 5 % of the labels wrong
+    among the rows that it is surest of, "auto" keeps all rows for good. Else a label is trusted if
+    it gets enough of what the best label gets: the cube root of what a wrong label gets, and at
+    most 0.85; what a wrong label gets is read off the surer half of the rows, for each pair of
+    labels. Later selections are averaged with it. `label_quality_` is the probability that the
+    label is right, given the average.
 
     The open warm-up: a tenth of the rows (but at least a hundred, and at most a third) is held out,
     and labels are judged after 1, 2, 3, 4, 6, 9, 13, ... epochs. Features are the better, the more
     the labels held out are predicted with, on average, less half of what those of the other rows
     are predicted with beyond that, which is memory. When a look is not better than the one before,
-    the first coreset is that of the one before; no rows are held out from then on. For the 6 %,
+    the first coreset is that of the one before; no rows are held out from then on. For the 5 %,
     disagreement counts as much more as it is rarer on rows that are trained on. How many epochs
     there are is `max_epochs` for `partial_fit`, too, or the epochs so far, if these are more.
 
@@ -223,6 +225,7 @@ class CRUSTClassifier(CoresetNet):
        Confidence", NeurIPS 2020; the teacher is that of Tarvainen, Valpola, "Mean Teachers Are
        Better Role Models", NeurIPS 2017, the alignment that of Berthelot et al., "ReMixMatch",
        ICLR 2020.
+    .. [4] Rahimi, Recht, "Random Features for Large-Scale Kernel Machines", NeurIPS 2007.
 
     Examples
     --------

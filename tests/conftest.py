@@ -9,17 +9,6 @@ from crust_sklearn.coreset_history import CoresetHistory
 TIMES = ("dur", "selection_dur")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    """Skip what is refused beside an old torch: that would execute a .pt file to read it."""
-    try:
-        return (yield)
-    except ImportError as error:
-        if "torch 2.6" not in str(error):
-            raise
-        pytest.skip(str(error))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Networks this small gain nothing from a second thread, and wait for it on a busy machine."""

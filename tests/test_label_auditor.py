@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crust_sklearn import LabelAuditor, find_label_issues, label_auditor, make_label_noise
-from crust_sklearn.label_noise import LabelQuality, held_out, label_quality
+from crust_sklearn.label_noise import LabelQuality, held_out, judging_features
 
 N = 300
 X, TRUE = make_blobs(N, n_features=5, centers=3, random_state=3)
@@ -150,7 +150,7 @@ def test_a_memory_map_in_half_precision_gives_what_its_numbers_give(tmp_path, n_
 
 
 def test_a_memory_map_is_read_part_by_part(tmp_path, monkeypatch):
-    for module in (held_out, label_quality, label_auditor):
+    for module in (held_out, judging_features, label_auditor):
         monkeypatch.setattr(module, "PART_SIZE", 2**14)
     rng = np.random.default_rng(0)
     np.save(tmp_path / "X.npy", rng.standard_normal((20_000, 250), np.float32).astype(np.float16))

@@ -20,6 +20,16 @@ def balance_classes(
     return predict(features, codes, n_classes, weights)
 
 
+def get_first(candidates, *others):
+    """Return the features without those of the kernel."""
+    return candidates[0]
+
+
+def forget_shares(weights, codes, is_taken):
+    """Return weights with which a fit expects the classes as often as their trusted rows are."""
+    return weights * is_taken
+
+
 def fit_once(quality, features, update=label_quality.LabelQuality.update):
     """Return what a first selection finds by its first fit alone."""
     if quality.n_updates > 0:
@@ -42,6 +52,9 @@ def forget(quality, features, update=label_quality.LabelQuality.update):
     is_trusted = label_quality.is_enough(scaled.top, quality.codes, found.min_ratios)
     return label_quality.replace(scaled, is_trusted=is_trusted)
 
+
+NO_KERNEL = {"nets.judged_labels.choose_features": get_first}
+NO_SHARES = {f"{QUALITY}.hold_shares": forget_shares}
 
 # The default with one of its constants changed.
 CONSTANTS = {
@@ -73,6 +86,9 @@ CHANGES = {
     "warm-up of 5 epochs": ({"warmup_epochs": 5},),
     "a selection in every epoch": ({"reselect_every": 1},),
     "without the inputs": ({}, {"nets.row_outputs.is_vectors": lambda _: False}),
+    "without the kernel": ({}, NO_KERNEL),
+    "classes by what is trusted of them": ({}, NO_SHARES),
+    "neither kernel nor shares": ({}, NO_KERNEL | NO_SHARES),
     "classes balanced": ({}, {f"{QUALITY}.predict_labels": balance_classes}),
     "one fit at the first selection": ({}, {f"{QUALITY}.LabelQuality.update": fit_once}),
     "the last selection, no average": ({}, {f"{QUALITY}.LabelQuality.update": forget}),

@@ -36,10 +36,7 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
     ----------
     module : torch.nn.Module class or instance
     lr_ratio : float, default=0.1
-        The learning rate of the second training is this times `lr`; positive. The default is for
-        optimizers such as Adam, whose steps do not grow with the gradient. With SGD, give 1e-4
-        (the paper's) or less: where the network is unsure, the gradient is large, and one step too
-        many makes all predictions the same, from where there is no way back.
+        The learning rate of the second training is this times `lr`; positive.
     **kwargs : dict
         As in `NoisyLabelClassifier`, by default ``optimizer=AdamW, lr=0.001, max_epochs=30,
         batch_size=64, iterator_train__shuffle=True``. The criterion, of the first training, is
@@ -83,11 +80,12 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
     The first training begins with the weights that the net has: in a later call of `partial_fit`
     with other rows, what was learnt before is not lost.
 
-    In the authors' code the second training takes plain gradient steps, with momentum, at a rate
-    of 1e-6, after a first one by rates that fall to 1e-4 of what they were; the gradient of
-    this loss is larger than that of a mean cross-entropy, by a factor of about the number of
-    classes or more. The steps of AdamW do not depend on the scale of the gradient, so that their
-    ratio needs no such factor. With plain gradient steps, take a smaller one.
+    Where the network is unsure, the gradient of this loss is large, and one step too many makes all
+    predictions the same, from where there is no way back. So the gradient of a batch with respect
+    to the logits is scaled to the norm of that of the mean cross-entropy, where it is larger:
+    `lr_ratio` then means the same for plain gradient steps as for those of AdamW, which do not
+    depend on the scale. In the authors' code the second training takes plain gradient steps, with
+    momentum, at a rate of 1e-6 instead.
 
     ``valid_loss`` is cross-entropy.
 

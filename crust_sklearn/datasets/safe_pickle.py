@@ -165,11 +165,6 @@ def _load(file: IO[bytes], path: Path) -> Any:
 
 
 def _load_pt(path: Path) -> Any:
-    if not hasattr(torch.serialization, "safe_globals"):
-        raise ImportError(
-            f"Labels of a .pt file are read safely by torch 2.6 and later; this is torch "
-            f"{torch.__version__}. Install a later one: pip install --upgrade torch"
-        )
     allowed: list[Any] = [(value, name) for name, value in ALLOWED.items()]
     try:
         with torch.serialization.safe_globals(allowed):

@@ -4,7 +4,8 @@ from .anchors import find_anchors, get_min_ratios, get_sure_noise
 from .class_pairs import ClassPairs
 from .held_out import leave_one_out_predictions
 from .judgement import LabelJudgement, RowJudgement
-from .label_quality import LabelQuality, join_features
+from .judging_features import choose_features, join_features, make_kernel_features
+from .label_quality import LabelQuality
 from .noise import NoisyLabels, make_label_noise
 from .posterior import LabelPosterior, get_label_posterior
 from .summary import TrainingSummary, summarize
@@ -20,6 +21,7 @@ __all__ = [
     "RowJudgement",
     "TopPredictions",
     "TrainingSummary",
+    "choose_features",
     "estimate_transition_matrix",
     "find_anchors",
     "get_label_posterior",
@@ -27,6 +29,7 @@ __all__ = [
     "get_sure_noise",
     "join_features",
     "leave_one_out_predictions",
+    "make_kernel_features",
     "make_label_noise",
     "summarize",
 ]

@@ -139,7 +139,8 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
     count for which the upper bound of the share of other labels, ``a_m + sqrt(log(10) / (2 m))``,
     is least (Hoeffding's, of risk 0.1). Where right labels are hard to predict, these rows are few
     and still agree with their labels; where labels are wrong, they are as often wrong here as
-    elsewhere. Classes of which fewer than 30 rows are predicted count as one.
+    elsewhere. Each class counts by the rows that are predicted as it. Classes of which fewer than
+    30 rows are predicted count as one.
 
     Parameters
     ----------
@@ -184,7 +185,8 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
         share = others / np.maximum(counted, np.finfo(np.float64).tiny)
         bounds = share + np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
         last = MIN_ROWS - 1 + bounds[MIN_ROWS - 1 :].argmin()
-        total, wrong = total + counted[last], wrong + others[last]
+        # A class counts by its size, as fewer of its rows are sure where labels are wrong.
+        total, wrong = total + counted[-1], wrong + counted[-1] * share[last]
     return float(wrong / total) if total > 0.0 else 0.0
 
 

@@ -232,7 +232,7 @@ class _Problem:
             # A part may be of fewer rows than there are classes.
             present, own = np.unique(codes[part], return_inverse=True)
             sums[present] += _to_numpy(_sum_by_class(X, own, len(present), roots))
-        gram, sums = held.add(gram), held.add(sums)
+        gram, sums = held.add_symmetric(gram), held.add(sums)
         eigenvalues, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
         # Directions in which the features do not vary, up to rounding, say nothing.
         least = max(np.finfo(np.float32).eps * eigenvalues[-1], (4 * rows.rounding) ** 2)

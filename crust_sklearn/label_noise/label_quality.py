@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .anchors import get_min_ratios, get_sure_noise
 from .class_pairs import ClassPairs
-from .held_out import PART_SIZE, is_tensor, predict_in_parts
+from .held_out import predict_in_parts
+from .judging_features import MAX_FEATURES, project_features
 from .own_rows import OwnRows
 from .posterior import LabelPosterior, get_label_posterior
 from .top_predictions import MAX_KEPT, TopPredictions
 
-# More features than this are projected: the leave-one-out predictions take n d^2 + d^3 operations.
-MAX_FEATURES = 512
 # With fewer multiplications, threads save little, and fight with torch's for the cores.
 MIN_THREADED = 2**30
 # With fewer wrong labels among the sure rows, leaving out hard rows costs more than it saves.
-MIN_NOISE = 0.06
+MIN_NOISE = 0.05
 # No prediction is less than this, before they are brought to a sum of one.
 MIN_SHARE = 1e-4
 
@@ -62,7 +59,7 @@ class LabelQuality:
         `get_min_ratios`.
     other_ratios : ndarray of shape (n_classes,), dtype float64
         The same of all other pairs, by the best label. No pairs and zeros, if the first selection
-        finds fewer than 6 % of the labels wrong among the rows that it is sure of
+        finds fewer than 5 % of the labels wrong among the rows that it is sure of
         (`get_sure_noise`): then all are trusted for good.
     is_trusted : ndarray of shape (n_rows,), dtype bool
         The rows to learn from: those whose label gets that share, and at least one of each class.
@@ -164,7 +161,10 @@ class LabelQuality:
         -------
         quality : LabelQuality
         """
-        weights, min_ratios = self.weights * self.is_trusted, self.min_ratios
+        weights, min_ratios = (
+            hold_shares(self.weights, self.codes, self.is_trusted),
+            self.min_ratios,
+        )
         found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
         if self.n_updates == 0:
             # A slice, where all rows count, as a mask would copy them.
@@ -174,7 +174,8 @@ class LabelQuality:
                 min_ratios = get_min_ratios(*judged)
                 # Once more, without what the first fit does not find plausible: which of classes of
                 # one row each is nothing.
-                weights = weights * is_enough(found, self.codes, min_ratios)
+                is_likely = is_enough(found, self.codes, min_ratios)
+                weights = hold_shares(self.weights, self.codes, is_likely)
                 if weights.any():
                     found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
         else:
@@ -269,6 +270,40 @@ class LabelQuality:
         return get_label_posterior(self.top, self.codes, self.weights)
 
 
+def hold_shares(weights: np.ndarray, codes: np.ndarray, is_taken: np.ndarray) -> np.ndarray:
+    """Return weights of some of the rows that stand for all rows, class by class.
+
+    Hard rows of a small class look the most like wrong labels. A fit without them would expect the
+    class the less, find more of its rows wrong at the next selection, and so on until none is left.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_rows,)
+    codes : ndarray of shape (n_rows,), dtype int64
+    is_taken : ndarray of shape (n_rows,), dtype bool
+
+    Returns
+    -------
+    held : ndarray of shape (n_rows,), dtype float64
+        Zero for the rows that are not taken; in a class of which some are, the sum is that of
+        `weights`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crust_sklearn.label_noise.label_quality import hold_shares
+    >>> codes, is_taken = (
+    ...     np.array([0, 0, 0, 1, 1]),
+    ...     np.array([True, True, True, True, False]),
+    ... )
+    >>> hold_shares(np.ones(5), codes, is_taken)
+    array([1., 1., 1., 2., 0.])
+    """
+    held = weights * is_taken
+    sums, left = np.bincount(codes, weights), np.bincount(codes, held)
+    return held * np.divide(sums, left, out=np.ones_like(sums), where=left > 0.0)[codes]
+
+
 def is_enough(top: TopPredictions, codes: np.ndarray, min_ratios: ClassPairs) -> np.ndarray:
     """Return whether each label gets what `min_ratios` ask for.
 
@@ -314,7 +349,7 @@ def predict_labels(
     """
     rows = OwnRows.of(features)
     if rows.values.shape[1] > MAX_FEATURES:
-        features = rows.replace(_project(rows.values))
+        features = rows.replace(project_features(rows.values))
         rows = OwnRows.of(features)
     n_rows, n_kept, own = len(rows), min(n_classes, MAX_KEPT), codes[rows.numbers]
     values = np.empty((n_rows, n_kept), np.float32)
@@ -336,54 +371,3 @@ def predict_labels(
     if n_kept < n_classes:
         classes = rows.gather(classes)
     return TopPredictions(rows.gather(values), classes, n_classes)
-
-
-def _project(features: Any) -> Any:
-    """Return random projections of features, always the same."""
-    n_rows, n_features = features.shape
-    draw = np.random.default_rng(0).standard_normal((n_features, MAX_FEATURES))
-    if is_tensor(features):
-        return features @ features.new_tensor(draw)
-    # Half precision has no fast product.
-    draw = draw.astype(np.promote_types(features.dtype, np.float32))
-    projected = np.empty((n_rows, MAX_FEATURES), draw.dtype)
-    for part in gen_batches(n_rows, max(1, PART_SIZE // n_features)):
-        projected[part] = features[part] @ draw
-    return projected
-
-
-def join_features(blocks: Sequence[Any]) -> Any:
-    """Return features of several sources side by side, each with the same weight per column.
-
-    Parameters
-    ----------
-    blocks : sequence of ndarray or OwnRows of shape (n_rows, n_features)
-        Finite.
-
-    Returns
-    -------
-    features : ndarray or OwnRows of shape (n_rows, sum of n_features), dtype float32
-        The columns of each block are centred, and divided by the root of the block's mean square.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crust_sklearn.label_noise import join_features
-    >>> join_features(
-    ...     [np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[0.0], [100.0]])]
-    ... ).round(2)
-    array([[-1.41,  0.  , -1.  ],
-           [ 1.41,  0.  ,  1.  ]], dtype=float32)
-    """
-    rows, blocks = OwnRows.of(blocks[0]), [OwnRows.of(block).values for block in blocks]
-    widths = [block.shape[1] for block in blocks]
-    joined = np.empty((len(rows), sum(widths)), np.float32)
-    for block, end in zip(blocks, np.cumsum(widths), strict=True):
-        part = joined[:, end - block.shape[1] : end]
-        # Scaled first, as squares of large numbers overflow.
-        part[:] = block / (rows.get_max(np.abs(block).max(initial=0.0)) or 1.0)
-        mean = rows.add(part.sum(axis=0, dtype=np.float64)) / rows.n_rows
-        part -= mean.astype(np.float32)
-        squares = rows.add(np.square(part).sum(dtype=np.float64))
-        part /= np.sqrt(squares / (rows.n_rows * block.shape[1])) or 1.0
-    return rows.replace(joined)

@@ -14,7 +14,9 @@ from ..label_noise import (
     LabelQuality,
     RowJudgement,
     TrainingSummary,
+    choose_features,
     join_features,
+    make_kernel_features,
     summarize,
 )
 from ..label_noise.own_rows import OwnRows
@@ -73,9 +75,14 @@ def start_judging(net: Any, outputs: RowOutputs) -> LabelQuality:
     """
     training = net.training_
     start = LabelQuality.start(training.codes, len(net.classes_), training.weights)
-    # Inputs, unlike features, have not been trained on the labels that they judge.
-    blocks = [outputs.features] + ([] if outputs.inputs is None else [outputs.inputs])
-    return start.update(place(net, join_features(blocks)))
+    if outputs.inputs is None:
+        return start.update(place(net, join_features([outputs.features])))
+    # Inputs, unlike features, have not been trained on the labels that they judge. A kernel sees in
+    # them what the network has not learnt yet, or never will.
+    blocks = [outputs.features, outputs.inputs]
+    kernel = make_kernel_features(outputs.inputs)
+    candidates = [place(net, join_features(some)) for some in (blocks, [*blocks, kernel])]
+    return start.update(choose_features(candidates, training.codes, start.n_classes, start.weights))
 
 
 def judge_now(net: Any) -> LabelQuality:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_number
+from ..label_noise import LabelQuality
+from ..label_noise.anchors import get_sure_noise
 from .epoch_plan import EpochPlan
 from .judged_labels import has_vectors, judge_now
 from .open_warmup import begin_warmup, count_epochs_left, find_first_judgement, is_look_due
@@ -59,7 +61,9 @@ class NoiseRateMixin:
 
         Vectors tell what the rate is after an epoch. Of images, a tenth of the rows is held out,
         and labels are judged by the epoch after which the network tells most of what it has not
-        seen, as in the open warm-up of `CRUSTClassifier`.
+        seen, as in the open warm-up of `CRUSTClassifier`. Its own errors still look like wrong
+        labels: the rate is that of the rows whose class is known best (`get_sure_noise`), if this
+        is less.
 
         Parameters
         ----------
@@ -86,7 +90,7 @@ class NoiseRateMixin:
             )
             quality = find_first_judgement(self, epoch, outputs.features)
             if quality is not None:
-                self._keep(quality.noise_rate)
+                self._keep(min(quality.noise_rate, compute_sure_noise(quality)))
                 return None
         return plan
 
@@ -121,6 +125,22 @@ class NoiseRateMixin:
         kept = min(noise_rate, 1 - 1e-9)
         self.state_.entries[NOISE_RATE] = np.asarray(kept)
         return kept
+
+
+def compute_sure_noise(quality: LabelQuality) -> float:
+    """Return the share of wrong labels among the rows whose class is known best.
+
+    Parameters
+    ----------
+    quality : LabelQuality
+
+    Returns
+    -------
+    noise : float
+        As of `get_sure_noise`.
+    """
+    counts = np.flatnonzero(quality.weights > 0)
+    return get_sure_noise(quality.top[counts], quality.codes[counts], quality.weights[counts])
 
 
 def check_rate(value: Any) -> float:

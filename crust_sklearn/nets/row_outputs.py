@@ -12,7 +12,7 @@ from skorch.utils import to_tensor
 
 from ..data import CoresetDataset
 from ..gradients import GradientProxy, get_logits
-from ..label_noise.label_quality import MAX_FEATURES
+from ..label_noise.judging_features import MAX_FEATURES
 from ..label_noise.own_rows import OwnRows
 from . import processes
 from .divergence import explain_gradients
@@ -85,8 +85,8 @@ def compute_row_outputs(
     for_selection : bool, default=False
         Whether labels are to be judged, and rows selected, by the outputs, as far as these are
         needed for it: each of several processes keeps the features and inputs of its own rows; and
-        where gradients at the logits, of more than 32 classes, would be more than 2**26 numbers, or
-        256 MiB, each row keeps the 32 largest.
+        where gradients at the logits, of more than 32 classes, would be more than 2**26 numbers,
+        each row keeps the 32 largest.
     **fit_params : dict
         Passed on to the module's forward.
 

@@ -75,6 +75,13 @@ class SharedRows(OwnRows):
         """Return the sum of what all processes give: an array or number of one shape."""
         return processes.add_up(self.net, values)
 
+    def add_symmetric(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the sum of what all processes give: a symmetric matrix, of which half is sent."""
+        at = np.tril_indices(len(matrix))
+        total = np.empty(matrix.shape)
+        total[at] = total.T[at] = self.add(matrix[at])
+        return total
+
     def get_max(self, value: Any) -> Any:
         """Return the largest of the numbers that all processes give."""
         return np.max(processes.exchange(self.net, value))

@@ -68,6 +68,7 @@ def test_rows_are_left_out_once_the_noise_rate_of_images_is_known(monkeypatch):
     def find(net, epoch, features):
         return None if epoch < 3 else SimpleNamespace(noise_rate=0.25)
 
+    monkeypatch.setattr(noise_rate, "compute_sure_noise", lambda quality: 0.5)
     monkeypatch.setattr(noise_rate, "has_vectors", lambda training: False)
     monkeypatch.setattr(noise_rate, "find_first_judgement", find)
     net = make(noise_rate="auto", warmup_epochs=1, max_epochs=5).partial_fit(X, Y, epochs=2)

@@ -172,12 +172,6 @@ def test_file_that_is_no_dict(tmp_path, name):
         load_label_file(path)
 
 
-def test_old_torch_is_told_to_be_renewed(tmp_path, monkeypatch):
-    monkeypatch.delattr(torch.serialization, "safe_globals")
-    with pytest.raises(ImportError, match=r"read safely by torch 2.6 and later"):
-        load_label_file(tmp_path / "labels.pt")
-
-
 # -- addresses and offsets ------------------------------------------------------------------
 
 

@@ -146,19 +146,22 @@ def test_ratios_of_classes_in_another_order(problem, seed):
 
 
 def slow_sure_noise(predictions, codes, weights):
-    """Class by class, small ones as one, the best of all bins of the surest rows, one by one."""
+    """Class by class, small ones as one: the best of all bins of the surest rows, times all."""
     total = wrong = 0.0
     groups = sort_by_sureness(predictions)
     few = [i for own in groups if len(own) < 30 for i in own]
     few.sort(key=lambda i: -predictions[i].max())
     for own in [*(own for own in groups if len(own) >= 30), few]:
-        best = (math.inf, 0.0, 0.0)
+        if len(own) < 30:
+            continue
+        best = (math.inf, 0, 0.0)
         for m in range(30, len(own) + 1):
             counted = sum(weights[i] for i in own[:m])
             others = sum(weights[i] for i in own[:m] if codes[i] != predictions[i].argmax())
             share = others / counted if counted else 0.0
-            best = min(best, (share + math.sqrt(math.log(10) / (2 * m)), counted, others))
-        total, wrong = total + best[1], wrong + best[2]
+            best = min(best, (share + math.sqrt(math.log(10) / (2 * m)), m, share))
+        size = sum(weights[i] for i in own)
+        total, wrong = total + size, wrong + size * best[2]
     return wrong / total if total else 0.0
 
 
@@ -224,3 +227,14 @@ def test_rows_count_by_weight_in_the_noise():
     noise = get_sure_noise(predictions, codes, np.where(codes, 1.0, 3.0))
     assert noise == pytest.approx(0.25, abs=0.01)
     assert get_sure_noise(predictions, codes, np.where(codes, 0.0, 3.0)) == 0.0
+
+
+def test_a_class_counts_by_its_size_however_few_of_its_rows_are_sure():
+    # Of the 40 rows surest to be of the first class, 30 % are others; of the second class, none.
+    sure = np.r_[np.full(40, 0.9), np.linspace(0.6, 0.5, 60), np.linspace(0.9, 0.6, 100)]
+    predictions = np.column_stack([sure, 1 - sure])
+    predictions[100:] = predictions[100:, ::-1]
+    codes = np.repeat([0, 1], 100)
+    codes[:40][np.arange(40) % 10 < 3] = 1
+    codes[40:100] = 1  # hard, and all of them others
+    assert get_sure_noise(predictions, codes, np.ones(200)) == pytest.approx(0.15, abs=0.01)

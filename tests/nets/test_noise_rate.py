@@ -1,13 +1,12 @@
 """The parameter `noise_rate`: told, scheduled, or found."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
+from crust_sklearn.label_noise import LabelQuality
 from crust_sklearn.modules import MLP
 from crust_sklearn.nets import noise_rate
 from crust_sklearn.nets.noise_rate import NoiseRateMixin
@@ -129,12 +128,26 @@ def test_auto_of_images_asks_rows_that_are_held_out(max_epochs):
 def test_auto_of_images_is_what_the_open_warmup_finds(monkeypatch):
     def find(net, epoch, features):
         assert features.shape == (600, 64)
-        return None if epoch < 3 else SimpleNamespace(noise_rate=0.25)
+        start = LabelQuality.start(net.training_.codes, 10)
+        return None if epoch < 3 else start.update(features)
 
     monkeypatch.setattr(noise_rate, "find_first_judgement", find)
     net = make_for_images(max_epochs=5).fit(IMAGES, NOISY)
-    assert net.history[:, "rate"] == [0, 0, 0, 0.25, 0.25]
+    rates = net.history[:, "rate"]
+    assert rates[:3] == [0, 0, 0]
+    assert rates[3] == rates[4] > 0
     assert net.history[:, "coreset_size"] == [500, 500, 500, 600, 600]
+
+
+def test_rows_that_cannot_be_told_apart_do_not_count_as_wrong():
+    features = np.repeat([-1.0, 1.0, 0.0], [100, 100, 200])[:, None]
+    codes = np.concatenate([np.repeat([0, 1], 100), np.tile([0, 1], 100)])
+    codes[:10] = 1
+    weights = np.ones(400)
+    weights[:5] = 0
+    quality = LabelQuality.start(codes, 2, weights).update(features)
+    assert quality.noise_rate > 0.1
+    assert noise_rate.compute_sure_noise(quality) == pytest.approx(5 / 195, abs=0.03)
 
 
 def test_auto_of_images_goes_on_over_calls():

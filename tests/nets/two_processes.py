@@ -126,14 +126,18 @@ def check_default(accelerator):
     n_own, width = 9 * 16 + 13, net.module_.fc.in_features
     of_rows = -(-N // 8) + 4 * n_own
 
-    def count_bytes(d):
-        """Of a fit: mean, products, sums of classes, errors of five ridges, and predictions."""
-        return 8 * (d + d * d + 4 * d + 5) + 4 * 4 * n_own
+    def count_sums(d):
+        """Of a fit: mean, products, sums of classes, errors of five ridges."""
+        return 8 * (d + d * (d + 1) // 2 + 4 * d + 5)
 
-    # Two fits in the first selection, where inputs and features are brought to one scale.
-    first = 2 * count_bytes(width + 6) + 8 * (width + 1 + 6 + 1)
+    predictions = 4 * 4 * n_own
+    few, many = width + 6, width + 6 + 256
+    # The first selection scales what it joins, has errors with and without the kernel, two fits.
+    first = 8 * (6 + 1) + 8 * (few + 2) + 8 * (many + 3)
+    first += count_sums(few) + 8 + count_sums(many) + 8 + 2 * (count_sums(many) + predictions)
+    later = count_sums(width) + predictions
     sent = net.history[:, "selection_bytes"]
-    assert sent == [0, of_rows + first, 0, 0, of_rows + count_bytes(width)], sent
+    assert sent == [0, of_rows + first, 0, 0, of_rows + later], sent
 
 
 def check_reference(accelerator):
