@@ -145,7 +145,7 @@ def test_all_labels_are_trusted_before_the_first_update():
 PLAIN = np.repeat([0, 1], 100)
 
 
-@pytest.mark.parametrize(("n_wrong", "is_clean"), [(5, True), (6, False), (7, False)])
+@pytest.mark.parametrize(("n_wrong", "is_clean"), [(4, True), (5, False), (6, False)])
 def test_from_how_many_wrong_labels_on_some_are_not_trusted(n_wrong, is_clean, predictions):
     # Of each class. The rows are as sure, and the wrong ones come first: the bins are the classes.
     codes = PLAIN.copy()
