@@ -61,9 +61,6 @@ ABSENT = "reads files that skorch's package does not ship: fails for skorch too"
 
 # Every difference, with its reason. Strict: a test that passes must leave this list.
 DIFFERENCES = {
-    "test_callback_is_called[on_batch_begin-90]": COUNT,
-    "test_callback_is_called[on_batch_end-90]": COUNT,
-    "test_accumulator_that_returns_last_value": COUNT,
     "test_net_variable_prediction_lengths": ONE_DIM,
     "test_net_variable_label_lengths": ONE_DIM,
     "test_fit_with_dataset_one_item_error": MESSAGE,
