@@ -182,12 +182,12 @@ class CRUSTClassifier(CoresetNet):
     without that row follows from its leverage score, in closed form. Of each class, the trusted
     rows weigh as much as all. The first selection, before much is memorized, takes the inputs
     beside h where they are vectors, and 256 random features of a Gaussian kernel on them [4]_ if
-    these make the error of what is left out smaller; if it finds fewer than 5 % of the labels wrong
-    among the rows that it is surest of, "auto" keeps all rows for good. Else a label is trusted if
-    it gets enough of what the best label gets: the cube root of what a wrong label gets, and at
-    most 0.85; what a wrong label gets is read off the surer half of the rows, for each pair of
-    labels. Later selections are averaged with it. `label_quality_` is the probability that the
-    label is right, given the average.
+    these make the error of what is left out smaller by more than its standard error; if it finds
+    fewer than 5 % of the labels wrong among the rows that it is surest of, "auto" keeps all rows
+    for good. Else a label is trusted if it gets enough of what the best label gets: the cube root
+    of what a wrong label gets, and at most 0.85; what a wrong label gets is read off the surer half
+    of the rows, for each pair of labels. Later selections are averaged with it. `label_quality_` is
+    the probability that the label is right, given the average.
 
     The open warm-up: a tenth of the rows (but at least a hundred, and at most a third) is held out,
     and labels are judged after 1, 2, 3, 4, 6, 9, 13, ... epochs. Features are the better, the more

@@ -287,7 +287,7 @@ def test_wrong_labels_of_a_fit_are_listed(clf):
     frame = find_label_issues(clf)
     pd.testing.assert_frame_equal(find_label_issues(clf, Y), frame)
     is_wrong, listed = CODES != TRUE, frame.index.to_numpy()
-    assert np.isin(np.flatnonzero(is_wrong), listed).mean() > 0.85
+    assert len(np.setdiff1d(np.flatnonzero(is_wrong), listed)) <= 3
     assert is_wrong[listed].mean() > 0.8
     assert (frame["score"].to_numpy() == clf.label_quality_[listed]).all()
     assert frame["score"].is_monotonic_increasing

@@ -111,15 +111,17 @@ def make_kernel_features(inputs: Any) -> Any:
 
 
 def choose_features(
-    candidates: Sequence[Any], codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
+    features: Any, more: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
 ) -> Any:
-    """Return the features that predict labels best of rows left out.
+    """Return which of two sets of features labels are judged by.
 
-    Wrong labels are in the errors of all candidates alike.
+    It is the second one if it predicts the labels of rows left out better than the first, by more
+    than a standard error of the difference [1]_. Wrong labels are in the errors of both alike.
 
     Parameters
     ----------
-    candidates : sequence of ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
+    features, more : ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
+        The simpler ones first.
     codes : ndarray of shape (n_rows,), dtype int64
         The given labels as 0..n_classes-1.
     n_classes : int
@@ -127,35 +129,40 @@ def choose_features(
 
     Returns
     -------
-    features : ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
-        Of equally good ones, the first.
+    chosen : ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
+
+    References
+    ----------
+    .. [1] Breiman, Friedman, Olshen, Stone, "Classification and Regression Trees", 1984, section
+       3.4.3: the rule of one standard error, here of paired errors.
 
     Examples
     --------
     >>> import numpy as np
     >>> from crust_sklearn.label_noise import choose_features
-    >>> useful, useless = (
-    ...     np.repeat([[-1.0], [1.0]], 4, axis=0),
-    ...     np.tile([[-1.0], [1.0]], (4, 1)),
-    ... )
-    >>> codes = np.repeat([0, 1], 4)
-    >>> choose_features([useless, useful], codes, 2, np.ones(8)) is useful
+    >>> useless, codes = np.tile([[-1.0], [1.0]], (4, 1)), np.repeat([0, 1], 4)
+    >>> useful = np.repeat([[-1.0], [1.0]], 4, axis=0)
+    >>> choose_features(useless, useful, codes, 2, np.ones(8)) is useful
     True
     """
-    errors = [_get_error(features, codes, n_classes, sample_weight) for features in candidates]
-    return candidates[int(np.argmin(errors))]
+    rows = OwnRows.of(features)
+    w = sample_weight[rows.numbers] / sample_weight.sum()
+    gains = -_get_errors(more, codes, n_classes, sample_weight)
+    gains += _get_errors(features, codes, n_classes, sample_weight)
+    mean = rows.add(w @ gains)
+    variance = rows.add(np.square(w * (gains - mean)).sum())
+    return more if mean > np.sqrt(variance) else features
 
 
-def _get_error(
+def _get_errors(
     features: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
-) -> float:
-    """Return the summed squared errors of leave-one-out predictions."""
+) -> np.ndarray:
+    """Return the squared errors of the own rows' leave-one-out predictions."""
     rows = OwnRows.of(features)
     if rows.values.shape[1] > MAX_FEATURES:
         features = rows.replace(project_features(rows.values))
-    own, weights = codes[rows.numbers], sample_weight[rows.numbers]
-    error = 0.0
+    own, errors = codes[rows.numbers], np.empty(len(rows))
     for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
         found[np.arange(len(found)), own[part]] -= 1.0
-        error += float(weights[part] @ np.square(found).sum(axis=1))
-    return float(rows.add(error))
+        errors[part] = np.square(found).sum(axis=1)
+    return errors

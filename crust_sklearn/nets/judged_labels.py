@@ -19,6 +19,7 @@ from ..label_noise import (
     make_kernel_features,
     summarize,
 )
+from ..label_noise.judging_features import N_KERNEL
 from ..label_noise.own_rows import OwnRows
 from ..labels import LabelCodec
 from .row_outputs import (
@@ -79,10 +80,13 @@ def start_judging(net: Any, outputs: RowOutputs) -> LabelQuality:
         return start.update(place(net, join_features([outputs.features])))
     # Inputs, unlike features, have not been trained on the labels that they judge. A kernel sees in
     # them what the network has not learnt yet, or never will.
-    blocks = [outputs.features, outputs.inputs]
-    kernel = make_kernel_features(outputs.inputs)
-    candidates = [place(net, join_features(some)) for some in (blocks, [*blocks, kernel])]
-    return start.update(choose_features(candidates, training.codes, start.n_classes, start.weights))
+    blocks = [outputs.features, outputs.inputs, make_kernel_features(outputs.inputs)]
+    more = place(net, join_features(blocks))
+    rows = OwnRows.of(more)
+    features = rows.replace(rows.values[:, :-N_KERNEL])
+    return start.update(
+        choose_features(features, more, training.codes, start.n_classes, start.weights)
+    )
 
 
 def judge_now(net: Any) -> LabelQuality:

@@ -11,6 +11,7 @@ from crust_sklearn.label_noise import (
     LabelQuality,
     choose_features,
     join_features,
+    leave_one_out_predictions,
     make_kernel_features,
     make_label_noise,
 )
@@ -48,19 +49,39 @@ def test_features_are_chosen_by_what_they_predict_of_wrong_labels_too():
     noisy = make_label_noise(RINGS, rate=0.3, random_state=0).y
     plain, kernel = join_features([CIRCLES]), make_kernel_features(CIRCLES)
     for order in ([plain, kernel], [kernel, plain]):
-        assert choose_features(order, noisy, 2, np.ones(400)) is kernel
+        assert choose_features(*order, noisy, 2, np.ones(400)) is kernel
     # Of more than are fitted as they are.
     wide = np.random.default_rng(0).standard_normal((400, 600)).astype(np.float32)
-    assert choose_features([wide, kernel], noisy, 2, np.ones(400)) is kernel
+    assert choose_features(wide, kernel, noisy, 2, np.ones(400)) is kernel
+
+
+@pytest.mark.parametrize("weights", [np.ones(150), 1.0 + np.arange(150) % 3])
+def test_more_features_are_taken_if_they_gain_more_than_a_standard_error(weights):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(3, size=150)
+    base = np.eye(3)[codes] + rng.normal(size=(150, 3))
+    found = []
+    for scale in np.geomspace(0.2, 30, 12):
+        more = np.hstack([base, np.eye(3)[codes] + scale * rng.normal(size=(150, 3))])
+        errors = [
+            np.square(leave_one_out_predictions(X, codes, 3, weights) - np.eye(3)[codes]).sum(1)
+            for X in (base, more)
+        ]
+        gains, shares = errors[0] - errors[1], weights / weights.sum()
+        mean = shares @ gains
+        error = np.sqrt(np.sum((shares * (gains - mean)) ** 2))
+        found.append(choose_features(base, more, codes, 3, weights) is more)
+        assert found[-1] == (mean > error)
+    assert found[0] and not found[-1]
 
 
 def test_rows_of_weight_zero_do_not_choose():
     codes = np.repeat([0, 1, 0, 1], 10)
     useful = np.where(codes == 0, -1.0, 1.0)[:, None]
-    misled = np.r_[useful[:20], -useful[20:]]
-    weights = np.r_[np.zeros(20), np.ones(20)]
-    assert choose_features([-misled, np.zeros((40, 1)), useful], codes, 2, weights) is not useful
-    assert choose_features([np.zeros((40, 1)), useful], codes, 2, weights) is useful
+    weights, nothing = np.r_[np.zeros(20), np.ones(20)], np.zeros((40, 1))
+    in_vain = np.r_[useful[:20], nothing[20:]]
+    assert choose_features(nothing, useful, codes, 2, weights) is useful
+    assert choose_features(nothing, in_vain, codes, 2, weights) is nothing
 
 
 @given(

@@ -133,8 +133,8 @@ def check_default(accelerator):
     predictions = 4 * 4 * n_own
     few, many = width + 6, width + 6 + 256
     # The first selection scales what it joins, has errors with and without the kernel, two fits.
-    first = 8 * (6 + 1) + 8 * (few + 2) + 8 * (many + 3)
-    first += count_sums(few) + 8 + count_sums(many) + 8 + 2 * (count_sums(many) + predictions)
+    first = 8 * (6 + 1) + 8 * (many + 3) + count_sums(few) + count_sums(many) + 2 * 8
+    first += 2 * (count_sums(many) + predictions)
     later = count_sums(width) + predictions
     sent = net.history[:, "selection_bytes"]
     assert sent == [0, of_rows + first, 0, 0, of_rows + later], sent
