@@ -13,6 +13,7 @@ from ..gradients import get_logits
 from ..label_noise import RowJudgement
 from ..losses import DMILoss
 from ..nets import NoisyLabelClassifier
+from ..nets.evaluation import unwrap
 from ..nets.judged_labels import judge_by_predictions
 from .parts.warm_start import RateRatioMixin, WarmStartMixin
 
@@ -151,7 +152,8 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
         super().prepare_training()
         if IS_WARM not in self.state_.entries:
             first = self.train_first(self.max_epochs)
-            self.module_.load_state_dict(first.module_.state_dict())
+            weights = unwrap(first.module_).state_dict()
+            unwrap(self.module_).load_state_dict(weights)
             self.state_.entries[IS_WARM] = np.array(True)
 
     def get_batch_loss(self, y_pred: Any, y_true: Tensor, batch: RowBatch | MixedBatch) -> Tensor:

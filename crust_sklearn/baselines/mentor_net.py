@@ -12,7 +12,7 @@ from .._validation import check_choice, check_number
 from ..data import MixedBatch, RowBatch
 from ..gradients import get_logits
 from ..label_noise import RowJudgement
-from ..nets import NoisyLabelClassifier
+from ..nets import NoisyLabelClassifier, processes
 from ..nets.batch_choice import BatchChoiceMixin
 from ..nets.checks import check_readable, check_row_losses
 from ..nets.judged_labels import get_judging_epoch, judge_by_predictions, judge_predicted
@@ -240,7 +240,8 @@ class MentorNetClassifier(
             self.get_seed(MENTOR),
         )
         self.state_.drop(MENTOR)
-        entries |= {f"{MENTOR}.{name}": value for name, value in mentor.state_dict().items()}
+        weights = processes.share(self, mentor.state_dict())
+        entries |= {f"{MENTOR}.{name}": value for name, value in weights.items()}
         entries[TRUSTED], entries[CORRUPTED] = is_trusted, training.rows[~is_right]
 
     def _measure_noise(self, is_trusted: np.ndarray) -> float:

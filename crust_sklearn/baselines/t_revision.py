@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .._validation import check_number
-from ..nets import NoisyLabelClassifier
+from ..nets import NoisyLabelClassifier, processes
+from ..nets.evaluation import unwrap
 from .parts.best_epoch import BestEpochClassifier
 from .parts.slack import Slack
 from .parts.transitions import TRANSITIONS, TransitionsMixin, to_tensor_like
@@ -126,8 +127,6 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
     True
     """
 
-    single_process_reason = "each would learn a slack of its own."
-
     def __init__(
         self,
         module: Any,
@@ -166,12 +165,13 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
             reweighted = self.train_stage(
                 "reweighting",
                 ReweightedClassifier,
-                weights=first.module_.state_dict(),
+                weights=unwrap(first.module_).state_dict(),
                 held_out=held_out,
                 transition_matrix=entries[TRANSITIONS],
                 max_epochs=self.max_epochs if epochs is None else epochs,
             )
-            self.module_.load_state_dict(reweighted.module_.state_dict())
+            weights = unwrap(reweighted.module_).state_dict()
+            unwrap(self.module_).load_state_dict(weights)
         rate = self.slack_range / max(self.count_steps(training.codes), 1)
         device = next(self.module_.parameters()).device
         training.kept["slack"] = Slack(entries[TRANSITIONS], entries, rate, device)
@@ -207,7 +207,12 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
         """
         super().on_grad_computed(net, *args, training=training, **kwargs)
         if training and self.training_ is not None:
-            self.training_.kept["slack"].step()
+            slack = self.training_.kept["slack"]
+            if processes.count(self) > 1:
+                own = slack.parameter.grad
+                total = processes.add_up(self, own.cpu().numpy())
+                own.copy_(torch.as_tensor(total) / processes.count(self))
+            slack.step()
 
     def get_transitions(self) -> np.ndarray:
         """Return the revised matrix.

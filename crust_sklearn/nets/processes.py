@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
+from skorch.hf import AccelerateMixin
 from torch import Tensor
 from torch import distributed as dist
 
@@ -62,6 +63,26 @@ def count(net: Any) -> int:
 def get_rank(net: Any) -> int:
     """Return the number of this process, from 0, the main one."""
     return 0 if count(net) == 1 else int(net.accelerator.process_index)
+
+
+def share_kind(net: Any, kind: type) -> tuple[type, dict[str, Any]]:
+    """Return a class of nets that the processes of another one train together.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+    kind : subclass of skorch.NeuralNet
+
+    Returns
+    -------
+    shared : type
+        `kind` itself, where there is one process.
+    params : dict of str to object
+        What `shared` is to be given beside the parameters of `kind`.
+    """
+    if count(net) == 1:
+        return kind, {}
+    return type(kind.__name__, (AccelerateMixin, kind), {}), {"accelerator": net.accelerator}
 
 
 def exchange(net: Any, value: Any) -> list[Any]:
@@ -293,6 +314,21 @@ def gather(net: Any, part: Tensor, sizes: list[int] | None = None) -> list[Tenso
     if (training := getattr(net, "training_", None)) is not None:
         training.n_bytes_sent += (len(sizes) - 1) * padded.numel() * padded.element_size()
     return [found[:size].to(home) for found, size in zip(parts, sizes, strict=True)]
+
+
+def join(net: Any, part: Tensor) -> Tensor:
+    """Return the tensors of all processes, one below the other: of a batch, the whole of it.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+    part : tensor of shape (n_own, ...)
+
+    Returns
+    -------
+    whole : tensor of shape (n, ...)
+    """
+    return part if count(net) == 1 else torch.cat(gather(net, part))
 
 
 def get_share(net: Any, norm: Tensor) -> Tensor:

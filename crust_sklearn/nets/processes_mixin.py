@@ -202,7 +202,7 @@ class ProcessesMixin:
         """Return what callbacks are told of a batch, with the labels and outputs of all parts."""
         (x, y), gather = batch, self.accelerator.gather_for_metrics  # type: ignore[attr-defined]
         if training:
-            y, y_pred = (torch.cat(processes.gather(self, part)) for part in (y, y_pred.detach()))
+            y, y_pred = (processes.join(self, part) for part in (y, y_pred.detach()))
         else:  # without the rows by which the last batch is filled up
             y, y_pred = gather((y, y_pred))
             if not self.has_own_get_loss:  # type: ignore[attr-defined]

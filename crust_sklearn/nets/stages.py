@@ -82,19 +82,12 @@ class StagesMixin:
 
         Raises
         ------
-        ValueError
-            If several processes train the net.
         KeyboardInterrupt
             If the stage is interrupted within an epoch, or before its first. At the end of one, as
             by `EarlyStopping`, it is over.
         """
         training = self.training_
         assert training is not None and training.codes is not None
-        if (n := processes.count(self)) > 1:
-            raise ValueError(
-                f"{type(self).__name__} trains the network {name!r} before its own, which {n} "
-                "processes do not share. Train it in one process."
-            )
         given, weights = training.codes, training.weights
         if positions is not None:
             given = given[positions]
@@ -107,7 +100,8 @@ class StagesMixin:
         )
         if self.selection_dataset is not None:
             changes["selection_dataset"] = judged
-        stage = kind(**self._get_stage_params(name) | changes)
+        kind, shared = processes.share_kind(self, kind)
+        stage = kind(**self._get_stage_params(name) | shared | changes)
         stage.fit(rows, codes, sample_weight=weights, **training.fit_params)
         check_ended(stage, name)
         training.kept["stage_histories"] = self._get_stage_histories() | {name: stage.history}

@@ -27,10 +27,17 @@ from torch import nn
 
 from crust_sklearn import CRUSTClassifier, EpochPlan, NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import (
+    AUMClassifier,
     DecouplingClassifier,
+    DivideMixClassifier,
+    DMIClassifier,
     ELRClassifier,
     ForwardCorrectionClassifier,
+    INCVClassifier,
+    JointOptimizationClassifier,
+    MentorNetClassifier,
     SmallLossClassifier,
+    TRevisionClassifier,
 )
 from crust_sklearn.data import Mixing
 from crust_sklearn.modules import MLP
@@ -176,6 +183,36 @@ def check_state_of_rows(accelerator):
     compare(accelerator, SmallLossClassifier, noise_rate=0.3, warmup_epochs=2)
 
 
+def check_stages(accelerator):
+    """What is trained before the net's own epochs, and what that says of rows."""
+    short = {"max_epochs": 3, "lr": 0.003}
+    compare(accelerator, ForwardCorrectionClassifier, sample_weight=WEIGHTS, **short)
+    compare(accelerator, TRevisionClassifier, **short)
+    net = compare(accelerator, AUMClassifier, **short)
+    assert np.isfinite(net.aum_).all()
+    assert list(net.stage_histories_) == ["first margins", "second margins"]
+    # The others' losses, or what their networks exchange, are those of a part of a batch.
+    assert_alike(make(DMIClassifier, accelerator, **short).fit(X, NOISY))
+    net = make(JointOptimizationClassifier, accelerator, **short).fit(X, NOISY)
+    assert_alike(net)
+    np.testing.assert_allclose(net.relabelled_.sum(axis=1), 1.0, rtol=1e-5)
+    net = make(INCVClassifier, accelerator, n_rounds=2, **short).fit(X, NOISY)
+    assert_alike(net)
+    one = make(INCVClassifier, n_rounds=2, **short).fit(X, NOISY)
+    np.testing.assert_array_equal(net.selected_indices_, one.selected_indices_)
+
+
+def check_moving_percentile(accelerator):
+    short = {"max_epochs": 3, "lr": 0.003}
+    net = compare(accelerator, MentorNetClassifier, burn_in=0.3, **short)
+    assert 0 < len(net.coreset_indices_) < N
+    trusted = np.arange(N) % 3 == 0
+    net = make(MentorNetClassifier, accelerator, curriculum="learned", **short)
+    assert_alike(net.fit(X, NOISY, trusted=trusted))
+    one = make(MentorNetClassifier, curriculum="learned", **short).fit(X, NOISY, trusted=trusted)
+    np.testing.assert_array_equal(net.corrupted_indices_, one.corrupted_indices_)
+
+
 def check_selection_dataset(accelerator):
     compare(
         accelerator, selection_dataset=lambda X, y: Dataset(X + 1, y), train_split=ValidSplit(5)
@@ -281,23 +318,26 @@ def check_files(accelerator):
 
 
 class KillAll(Callback):
+    """Fail in the fifth epoch of a net of `make`, not in those of its stages."""
+
     def on_epoch_begin(self, net, **kwargs):
-        if len(net.history) == 4:
+        if len(net.history) == 4 and type(net).__name__.startswith("Shared"):
             raise ZeroDivisionError("killed")
 
 
 def check_resuming(accelerator):
     """A training that was killed goes on in all processes from what the main one has saved."""
-    whole = make(CRUSTClassifier, accelerator).fit(X, NOISY)
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Checkpoint(monitor=None, dirname=share(whole, folder))
-        killed = make(CRUSTClassifier, accelerator, callbacks=[checkpoint, KillAll()])
-        with suppress(ZeroDivisionError):
-            killed.fit(X, NOISY)
-        assert len(killed.history) == 4
-        callbacks = [checkpoint, LoadInitState(checkpoint)]
-        net = make(CRUSTClassifier, accelerator, callbacks=callbacks).fit(X, NOISY)
-        assert_close(assert_alike(net), describe(whole), rtol=0, atol=0)
+    for cls in (CRUSTClassifier, ForwardCorrectionClassifier):
+        whole = make(cls, accelerator).fit(X, NOISY)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Checkpoint(monitor=None, dirname=share(whole, folder))
+            killed = make(cls, accelerator, callbacks=[checkpoint, KillAll()])
+            with suppress(ZeroDivisionError):
+                killed.fit(X, NOISY)
+            assert len(killed.history) == 4
+            callbacks = [checkpoint, LoadInitState(checkpoint)]
+            net = make(cls, accelerator, callbacks=callbacks).fit(X, NOISY)
+            assert_close(assert_alike(net), describe(whole), rtol=0, atol=0)
 
 
 # -- what one of them does, and what both refuse ----------------------------------------------
@@ -310,9 +350,11 @@ class InterruptOfOne(Callback):
 
 
 def check_interrupt(accelerator):
-    net = make(CRUSTClassifier, accelerator, callbacks=[InterruptOfOne()]).fit(X, NOISY)
-    assert len(net.history) == 2
-    assert_alike(net)
+    for cls in (CRUSTClassifier, ForwardCorrectionClassifier):
+        net = make(cls, accelerator, callbacks=[InterruptOfOne()]).fit(X, NOISY)
+        lengths = [len(net.history), *map(len, getattr(net, "stage_histories_", {}).values())]
+        assert set(lengths) == {2}
+        assert_alike(net)
 
 
 def assert_refused(sentence, fit, kind=ValueError):
@@ -362,7 +404,8 @@ def check_refused(accelerator):
     assert_refused("too few for an epoch of 2", lambda: fit(**few))
     views = {"dropped": "consistency", "augment": lambda x: x}
     assert_refused("dropped='consistency'", lambda: fit(**views))
-    assert_refused("trains the network 'first'", lambda: fit(cls=ForwardCorrectionClassifier))
+    views = {"augment": lambda x: x}
+    assert_refused("mixed within a whole batch", lambda: fit(cls=DivideMixClassifier, **views))
     sampler = torch.utils.data.SequentialSampler(X)
     params = {"iterator_train__sampler": sampler, "iterator_train__shuffle": False}
     assert_refused("iterator_train__sampler", lambda: fit(cls=NoisyLabelClassifier, **params))

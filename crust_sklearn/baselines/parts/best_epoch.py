@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ...data import CoresetDataset
 from ...gradients import get_logits
-from ...nets import EpochPlan
-from ...nets.evaluation import evaluating
+from ...nets import EpochPlan, processes
+from ...nets.evaluation import evaluating, unwrap
+from ...nets.row_outputs import RowColumns
 from .warm_start import ContinuedClassifier
 
 BEST, LEAST = "best_weights", "least_loss"
@@ -75,7 +76,7 @@ class BestEpochClassifier(ContinuedClassifier):
         loss, kept = self.compute_held_out_loss(), self.training_.kept
         self.history.record("held_out_loss", loss)
         if not loss > kept.get(LEAST, np.inf):
-            weights = self.module_.state_dict()
+            weights = unwrap(self.module_).state_dict()
             kept |= {LEAST: loss, BEST: {name: part.clone() for name, part in weights.items()}}
         super().on_epoch_end(net, *args, **kwargs)
 
@@ -89,7 +90,7 @@ class BestEpochClassifier(ContinuedClassifier):
             As in skorch.
         """
         if self.training_ is not None and BEST in self.training_.kept:
-            self.module_.load_state_dict(self.training_.kept[BEST])
+            unwrap(self.module_).load_state_dict(self.training_.kept[BEST])
         super().on_train_end(net, *args, **kwargs)
 
     def compute_held_out_loss(self) -> float:
@@ -106,14 +107,18 @@ class BestEpochClassifier(ContinuedClassifier):
         if not len(positions):
             return 0.0
         rows = CoresetDataset(training.dataset, positions, collate_fn=training.collate_fn)
-        codes, losses = torch.as_tensor(training.codes), np.zeros(len(training.rows))
+        codes = torch.as_tensor(training.codes)
+        columns = RowColumns(len(positions), processes.count(self))
+        processes.share_buffers(self)
         with evaluating(self), torch.no_grad():
             for batch, _ in self.get_iterator(rows, training=False):
                 logits = get_logits(self.infer(batch.x, **training.fit_params))
                 given = self.get_given_probabilities(self.get_probabilities(logits).double())
                 own = given.cpu().gather(1, codes[batch.rows][:, None])[:, 0]
-                losses[batch.rows] = -own.clamp_min(torch.finfo(own.dtype).tiny).log()
-        return float(losses[positions].mean())
+                losses = -own.clamp_min(torch.finfo(own.dtype).tiny).log()
+                at = np.searchsorted(positions, batch.rows.cpu().numpy())
+                columns.fill(torch.as_tensor(at), {"losses": losses})
+        return float(columns.gather(self)["losses"].mean())
 
     def get_given_probabilities(self, p: Tensor) -> Tensor:
         """Return what is predicted of given labels; here, the same as of true ones.

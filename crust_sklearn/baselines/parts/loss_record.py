@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...data import MixedBatch, RowBatch
 from ...gradients import get_logits
-from ...nets import NoisyLabelClassifier
+from ...nets import NoisyLabelClassifier, processes
 from .moving_percentile import MovingPercentileMixin
 
 
@@ -67,10 +67,11 @@ class LossRecorder(MovingPercentileMixin, NoisyLabelClassifier):
     def _record(self, losses: Tensor, threshold: Tensor, rows: Tensor) -> None:
         percents = torch.full_like(losses, get_percent(self.state_.epoch, self.max_epochs))
         features = torch.stack([losses, losses - threshold, percents], dim=1)
-        numbers = rows.cpu().numpy()
-        is_watched = self.watched[numbers]
-        self.features_.append(features.cpu().numpy()[is_watched])
-        self.rows_.append(numbers[is_watched])
+        at = torch.as_tensor(self.watched[rows.cpu().numpy()], device=features.device)
+        # All processes are to learn the same of them.
+        found = processes.join(self, features[at]), processes.join(self, rows.to(at.device)[at])
+        for record, part in zip((self.features_, self.rows_), found, strict=True):
+            record.append(part.cpu().numpy())
 
 
 def get_percent(epoch: int, n_epochs: int) -> int:

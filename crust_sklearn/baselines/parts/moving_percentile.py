@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...nets.state import TrainingState
+from ...nets import TrainingState, processes
 
 # Of the moving average: what is kept of it from batch to batch.
 DECAY = 0.9
@@ -19,9 +19,6 @@ class MovingPercentileMixin:
     gives its own.
     """
 
-    single_process_reason = (
-        "the percentile of losses moves with every whole batch, of which each has a part."
-    )
     percentile: float
     state_: TrainingState
 
@@ -31,6 +28,7 @@ class MovingPercentileMixin:
         Parameters
         ----------
         losses : tensor of shape (n,)
+            Of several processes, those of the own rows.
         weight : tensor of shape (n,)
             Rows of weight zero have no say.
 
@@ -38,7 +36,7 @@ class MovingPercentileMixin:
         -------
         threshold : tensor of shape (), dtype float32
         """
-        counted = losses.detach()[weight > 0].float()
+        counted = processes.join(self, losses.detach()[weight > 0].float())
         kept = self.state_.entries.get(LOSS_PERCENTILE)
         before = None if kept is None else torch.as_tensor(kept).to(counted.device)
         if not len(counted):

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..._validation import check_number
 from ...label_noise import RowJudgement, estimate_transition_matrix
 from ...nets import NoisyLabelClassifier, TrainingState
+from ...nets.evaluation import unwrap
 from ...nets.judged_labels import judge_predicted
 from ...nets.open_warmup import draw_held_out
 from ...nets.row_outputs import compute_row_probabilities
@@ -82,7 +83,7 @@ class TransitionsMixin(WarmStartMixin):
         first = self.train_stage(
             "first",
             BestEpochClassifier,
-            weights=self.module_.state_dict(),
+            weights=unwrap(self.module_).state_dict(),
             held_out=held_out,
             max_epochs=epochs,
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..._validation import check_number
 from ...nets import NoisyLabelClassifier
+from ...nets.evaluation import unwrap
 from ...nets.stages import StagesMixin
 
 
@@ -31,7 +32,7 @@ class ContinuedClassifier(NoisyLabelClassifier):
     def prepare_training(self) -> None:
         """Load the weights."""
         super().prepare_training()
-        self.module_.load_state_dict(self.weights)
+        unwrap(self.module_).load_state_dict(self.weights)
 
 
 class WarmStartMixin(StagesMixin):
@@ -64,7 +65,7 @@ class WarmStartMixin(StagesMixin):
         first : ContinuedClassifier
             Fitted.
         """
-        weights = self.module_.state_dict()
+        weights = unwrap(self.module_).state_dict()
         return self.train_stage("first", ContinuedClassifier, weights=weights, max_epochs=epochs)
 
 
