@@ -17,6 +17,8 @@ REPORTS = {
     "keel": ["--recipe", "constant"],
     "unseen": [],
     "fresh": [],
+    "judging": ["--summary"],
+    "times": ["--summary"],
     "images": [],
     "others": ["--sort", "--summary"],
     "others_images": ["--sort"],
