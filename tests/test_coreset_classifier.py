@@ -163,17 +163,14 @@ def test_sample_weight_is_routed():
     with config_context(enable_metadata_routing=True):
         scaler = StandardScaler().set_fit_request(sample_weight=False)
         classifier = CoresetClassifier(LogisticRegression()).set_fit_request(sample_weight=True)
+        classifier.set_score_request(sample_weight=True)
         pipeline = make_pipeline(scaler, classifier).fit(X, y, sample_weight=weights)
         assert pipeline[-1].classes_.tolist() == [0, 2]
-        classifier.set_score_request(sample_weight=True)
+        # Class 1 is never predicted, which costs nothing where it weighs nothing.
+        assert pipeline.score(X, y, sample_weight=weights) == 1.0
         scores = cross_val_score(
-            make_pipeline(scaler, classifier),
-            X,
-            y,
-            params={"sample_weight": weights},
-            error_score="raise",
+            classifier, X, y, params={"sample_weight": weights}, error_score="raise"
         )
-    # Class 1 is never predicted, which costs nothing where it weighs nothing.
     assert scores.tolist() == [1.0] * 5
 
 

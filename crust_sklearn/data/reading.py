@@ -29,8 +29,9 @@ class RelabelledDataset(Dataset):
     >>> import torch
     >>> from crust_sklearn.data import RelabelledDataset
     >>> clean = torch.utils.data.TensorDataset(torch.eye(2), torch.tensor([0, 1]))
-    >>> RelabelledDataset(clean, torch.tensor([1, 1]).numpy())[0]
-    (tensor([1., 0.]), np.int64(1))
+    >>> x, y = RelabelledDataset(clean, torch.tensor([1, 1]).numpy())[0]
+    >>> x, int(y)
+    (tensor([1., 0.]), 1)
     """
 
     def __init__(self, dataset: Dataset, y: np.ndarray):

@@ -226,7 +226,7 @@ class LowRankDisplay:
         ax.set(xscale="log", yscale="log", xlabel="Number of chosen rows k")
         ax.set_ylabel("Error of the projection, relative to all")
         ax.set_xticks(self.sizes, [str(size) for size in self.sizes])
-        ax.xaxis.minorticks_off()
+        ax.set_xticks([], minor=True)
         ax.grid(alpha=0.3)
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
         return self

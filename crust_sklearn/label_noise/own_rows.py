@@ -27,8 +27,8 @@ class OwnRows:
     >>> import numpy as np
     >>> from crust_sklearn.label_noise.own_rows import OwnRows
     >>> rows = OwnRows.of(np.array([[1.0], [3.0]]))
-    >>> rows.n_rows, rows.add(rows.values.sum())
-    (2, np.float64(4.0))
+    >>> rows.n_rows, float(rows.add(rows.values.sum()))
+    (2, 4.0)
     """
 
     values: Any

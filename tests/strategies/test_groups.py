@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sklearn
 from joblib.parallel import SequentialBackend
+from packaging.version import Version
 from scipy import sparse
 from sklearn.datasets import make_blobs
 from sklearn.pipeline import make_pipeline
@@ -177,7 +178,8 @@ def test_progress_counts_parts(n_jobs, capsys):
     assert "[CoresetSelector] 1261 rows" in shown
     # Two parts and two small classes.
     assert "1261 rows, 3 groups, 4 parts" in shown
-    assert "4 out of   4" in shown
+    if Version(joblib.__version__) >= Version("1.5"):  # before, only of longer work
+        assert "4 out of   4" in shown
 
 
 def test_silence_unless_asked(capsys):

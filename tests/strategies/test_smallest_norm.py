@@ -67,6 +67,6 @@ def test_other_metrics_decide_the_assignment_alone(metric):
 @pytest.mark.parametrize("factor", [1e-320, 1e-170, 1e170, 1e300])
 def test_squares_out_of_range(factor):
     expected = SmallestNorm().select(np.round(ROWS * 100), 6).indices
-    np.testing.assert_array_equal(
-        SmallestNorm().select(np.round(ROWS * 100) * factor, 6).indices, expected
-    )
+    with np.errstate(over="ignore"):  # so NumPy 1.26 calls quotients of subnormal numbers
+        found = SmallestNorm().select(np.round(ROWS * 100) * factor, 6).indices
+    np.testing.assert_array_equal(found, expected)
