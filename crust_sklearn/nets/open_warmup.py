@@ -16,11 +16,14 @@ from .judged_labels import place
 SHARE, LEAST, MOST_SHARE = 0.1, 100, 1 / 3
 # What it counts that rows which are trained on are predicted better than others.
 MEMORY = 0.5
+# Looks in a row that are not better, which end the warm-up: one that is hardly worse may be so by
+# chance.
+PATIENCE = 2
 # The share of the epochs after which labels are judged in any case: the rest is for the coreset.
 LAST = 2 / 3
 
 HELD_OUT, START, NEXT_LOOK = "held_out", "warmup_start", "next_look"
-BEST, SCORE = "best_look", "best_look_score"
+BEST, SCORE, OWN, N_SINCE = "best_look", "best_look_score", "best_look_own", "looks_since"
 
 
 def begin_warmup(net: Any, epoch: int) -> EpochPlan:
@@ -74,7 +77,7 @@ def end_warmup(net: Any) -> None:
     net : NoisyLabelClassifier
         In training.
     """
-    for name in (HELD_OUT, START, NEXT_LOOK, BEST, SCORE):
+    for name in (HELD_OUT, START, NEXT_LOOK, BEST, SCORE, OWN, N_SINCE):
         net.state_.drop(name)
 
 
@@ -115,9 +118,10 @@ def find_first_judgement(net: Any, epoch: int, features: Any) -> LabelQuality | 
     Returns
     -------
     best : LabelQuality or None
-        That of the look of the best `score_features`, if it is not this one, or if the next one
-        would be after two thirds of the epochs, those so far and in this call, or `max_epochs` if
-        these are more; None else.
+        That of the look of the best `score_features`, if this one is worse by more than a standard
+        error, if this one and the one before are not better, or if the next one would be after two
+        thirds of the epochs, those so far and in this call, or `max_epochs` if these are more; None
+        else.
     """
     training, state = net.training_, net.state_
     features = place(net, join_features([features]))
@@ -127,16 +131,22 @@ def find_first_judgement(net: Any, epoch: int, features: Any) -> LabelQuality | 
     is_held = np.isin(training.rows, state.entries[HELD_OUT])
     quality = quality.update(features, hidden=get_hidden(top.best != codes, is_held, weights))
     # What processes find differs by rounding; they are to go on alike.
-    score = processes.share(net, score_features(top.own(codes), is_held, weights))
+    own = processes.share(net, top.own(codes))
+    score = score_features(own, is_held, weights)
     before, start = state.get_number(SCORE), int(state.entries[START])
     if before is None or score > before:
-        next_look = epoch + max(1, (epoch - start) // 2)
-        if next_look <= start + LAST * count_epochs_left(net, start):
-            state.save(BEST, quality)
-            state.entries |= {SCORE: np.asarray(score), NEXT_LOOK: np.asarray(next_look)}
-            return None
+        state.save(BEST, quality)
+        state.entries |= {SCORE: np.asarray(score), OWN: own, N_SINCE: np.asarray(0)}
     else:
         quality = state.load(BEST, LabelQuality)
+        error = get_standard_error(own - state.entries[OWN], is_held, weights)
+        n_looks = PATIENCE if before - score > error else 1
+        state.entries[N_SINCE] = state.entries[N_SINCE] + n_looks
+    next_look = epoch + max(1, (epoch - start) // 2)
+    is_last = next_look > start + LAST * count_epochs_left(net, start)
+    if state.entries[N_SINCE] < PATIENCE and not is_last:
+        state.entries[NEXT_LOOK] = np.asarray(next_look)
+        return None
     end_warmup(net)
     return quality
 
@@ -172,6 +182,30 @@ def score_features(own: np.ndarray, is_held: np.ndarray, weights: np.ndarray) ->
     """
     held, others = average_apart(own, is_held, weights)
     return held - MEMORY * (others - held)
+
+
+def get_standard_error(changes: np.ndarray, is_held: np.ndarray, weights: np.ndarray) -> float:
+    """Return how uncertain it is by how much one score is better than another.
+
+    Parameters
+    ----------
+    changes : ndarray of shape (n_rows,)
+        Of what each label is predicted with, from one to the other.
+    is_held : ndarray of shape (n_rows,), dtype bool
+        The rows that are not trained on.
+    weights : ndarray of shape (n_rows,)
+        What each row counts.
+
+    Returns
+    -------
+    error : float
+        The standard error of `score_features` of the changes.
+    """
+    means, variance = average_apart(changes, is_held, weights), 0.0
+    for rows, mean, factor in zip((is_held, ~is_held), means, (1 + MEMORY, MEMORY), strict=True):
+        shares = weights[rows] / max(weights[rows].sum(), np.finfo(float).tiny)
+        variance += np.square(factor * shares * (changes[rows] - mean)).sum()
+    return float(np.sqrt(variance))
 
 
 def get_hidden(disagrees: np.ndarray, is_held: np.ndarray, weights: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from crust_sklearn.nets.open_warmup import (
     begin_warmup,
     find_first_judgement,
     get_hidden,
+    get_standard_error,
     is_look_due,
     score_features,
 )
@@ -79,7 +80,8 @@ def test_classes_of_one_row_each_have_none_to_hold_out():
     assert len(begin_warmup(net, 0).rows) == 12
     features = RNG.standard_normal((12, 3))
     assert find_first_judgement(net, 1, features) is None
-    assert find_first_judgement(net, 2, features) is not None
+    assert find_first_judgement(net, 2, features) is None  # no better, by nothing
+    assert find_first_judgement(net, 3, features) is not None
 
 
 # -- when it is time ----------------------------------------------------------------------
@@ -160,9 +162,42 @@ def test_a_warm_up_may_begin_later(looks):
     assert looks(make_net(30), *RISING, start=40) == (41, 0)
 
 
-def test_a_look_that_is_not_better_is_the_end(looks):
+def test_a_look_that_is_surely_worse_is_the_end(looks):
+    # All rows alike: a difference without an error.
     shares = [(s, s) for s in (0.3, 0.4, 0.5, 0.49, 0.9)]
     assert looks(make_net(), *shares) == (4, 2)
+
+
+def test_two_looks_that_are_not_better_are_the_end(looks):
+    is_held = ~np.isin(np.arange(400), begin_warmup(make_net(), 0).rows)
+
+    def scatter(mean):
+        """Return shares of that mean, of rows held out as of others, and otherwise by chance."""
+        shares = np.empty(400)
+        for rows in (is_held, ~is_held):
+            shares[rows] = mean + RNG.permutation(np.linspace(-0.2, 0.2, rows.sum()))
+        return shares, shares
+
+    better = [scatter(share) for share in (0.3, 0.4, 0.5)]
+    assert looks(make_net(), *better, scatter(0.49), scatter(0.48), scatter(0.9)) == (6, 2)
+    # One may be by chance.
+    assert looks(make_net(), *better, scatter(0.49), scatter(0.9), scatter(0.7)) == (9, 4)
+    # By a standard error more, it is not.
+    assert looks(make_net(), *better, scatter(0.46), scatter(0.9)) == (4, 2)
+
+
+def test_the_error_is_that_of_two_means_of_which_one_counts_for_half():
+    changes, is_held = RNG.standard_normal(400), RNG.random(400) < 0.25
+    n_held, n_others = is_held.sum(), (~is_held).sum()
+    variance = (
+        1.5**2 * changes[is_held].var() / n_held + 0.5**2 * changes[~is_held].var() / n_others
+    )
+    assert get_standard_error(changes, is_held, np.ones(400)) == pytest.approx(np.sqrt(variance))
+    # Rows of weight zero are as if they were not there, and those of one class of weights alike.
+    weights = np.where(np.arange(400) < 300, 2.0, 0.0)
+    there = get_standard_error(changes[:300], is_held[:300], np.ones(300))
+    assert get_standard_error(changes, is_held, weights) == pytest.approx(there)
+    assert get_standard_error(changes, np.zeros(400, bool), np.ones(400)) < 0.1
 
 
 def test_what_trained_rows_alone_gain_is_memory(looks):
@@ -172,7 +207,7 @@ def test_what_trained_rows_alone_gain_is_memory(looks):
 
 def test_nothing_is_kept_of_looks_that_are_over(looks):
     net = make_net()
-    looks(net, *[(0.5, 0.5)] * 2)
+    looks(net, *[(0.5, 0.5)] * 3)
     assert not net.state_.entries
 
 
