@@ -128,6 +128,7 @@ sphinx_gallery_conf = {
             "plot_embeddings.py",
             "plot_from_skorch.py",
             "plot_from_cleanlab.py",
+            "plot_many_processes.py",
             "plot_label_issues.py",
             "plot_grid_search.py",
             "plot_paper_reference_default.py",

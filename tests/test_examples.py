@@ -19,6 +19,7 @@ TOPICS = {
     "jacobian",
     "label_issues",
     "label_review",
+    "many_processes",
     "other_methods",
     "own_method",
     "own_module",
