@@ -20,6 +20,7 @@ REPORTS = {
     "judging": ["--summary"],
     "times": ["--summary"],
     "images": [],
+    "few_images": [],
     "others": ["--sort", "--summary"],
     "others_images": ["--sort"],
     "options": ["--methods", "plain", "default", "average", "pseudo-label", "both", "oracle"],
