@@ -28,7 +28,8 @@ from crust_sklearn.modules import MLP
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
 noise = make_label_noise(y, "symmetric", 0.4, random_state=0)
-folder = Path(tempfile.mkdtemp())
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
 np.save(folder / "X.npy", X)
 np.save(folder / "y.npy", noise.y)
 
@@ -65,7 +66,7 @@ clf.fit(X, y)
 clf.save_params(f_params=f"weights_{n}.pt", f_history=f"history_{n}.json")
 if accelerator.is_main_process:
     np.save(f"coreset_{n}.npy", clf.coreset_indices_)
-accelerator.print(f"{n} processes: {len(clf.coreset_indices_)} rows are trusted")
+accelerator.print(f"processes: {n}, trusted rows: {len(clf.coreset_indices_)}")
 accelerator.end_training()
 """
 (folder / "train.py").write_text(SCRIPT)

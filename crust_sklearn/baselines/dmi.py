@@ -13,7 +13,6 @@ from ..gradients import get_logits
 from ..label_noise import RowJudgement
 from ..losses import DMILoss
 from ..nets import NoisyLabelClassifier
-from ..nets.evaluation import unwrap
 from ..nets.judged_labels import judge_by_predictions
 from .parts.warm_start import RateRatioMixin, WarmStartMixin
 
@@ -151,9 +150,7 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
         """Train by cross-entropy, in the first call with these rows."""
         super().prepare_training()
         if IS_WARM not in self.state_.entries:
-            first = self.train_first(self.max_epochs)
-            weights = unwrap(first.module_).state_dict()
-            unwrap(self.module_).load_state_dict(weights)
+            self.take_weights(self.train_first(self.max_epochs))
             self.state_.entries[IS_WARM] = np.array(True)
 
     def get_batch_loss(self, y_pred: Any, y_true: Tensor, batch: RowBatch | MixedBatch) -> Tensor:

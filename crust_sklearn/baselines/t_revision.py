@@ -170,8 +170,7 @@ class TRevisionClassifier(RateRatioMixin, TransitionsMixin, NoisyLabelClassifier
                 transition_matrix=entries[TRANSITIONS],
                 max_epochs=self.max_epochs if epochs is None else epochs,
             )
-            weights = unwrap(reweighted.module_).state_dict()
-            unwrap(self.module_).load_state_dict(weights)
+            self.take_weights(reweighted)
         rate = self.slack_range / max(self.count_steps(training.codes), 1)
         device = next(self.module_.parameters()).device
         training.kept["slack"] = Slack(entries[TRANSITIONS], entries, rate, device)

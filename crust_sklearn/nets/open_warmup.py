@@ -130,25 +130,28 @@ def find_first_judgement(net: Any, epoch: int, features: Any) -> LabelQuality | 
     top = predict_labels(features, codes, quality.n_classes, weights)
     is_held = np.isin(training.rows, state.entries[HELD_OUT])
     quality = quality.update(features, hidden=get_hidden(top.best != codes, is_held, weights))
+    own, before, n_since = top.own(codes), state.get_number(SCORE), 0
+    changes = own - state.entries.get(OWN, own)
     # What processes find differs by rounding; they are to go on alike.
-    own = processes.share(net, top.own(codes))
-    score = score_features(own, is_held, weights)
-    before, start = state.get_number(SCORE), int(state.entries[START])
+    score, error = processes.share(
+        net,
+        (score_features(own, is_held, weights), get_standard_error(changes, is_held, weights)),
+    )
     if before is None or score > before:
+        before = score
         state.save(BEST, quality)
-        state.entries |= {SCORE: np.asarray(score), OWN: own, N_SINCE: np.asarray(0)}
+        state.entries |= {SCORE: np.asarray(score), OWN: own}
     else:
         quality = state.load(BEST, LabelQuality)
-        error = get_standard_error(own - state.entries[OWN], is_held, weights)
-        n_looks = PATIENCE if before - score > error else 1
-        state.entries[N_SINCE] = state.entries[N_SINCE] + n_looks
+        n_since = int(state.entries[N_SINCE]) + 1
+    start = int(state.entries[START])
     next_look = epoch + max(1, (epoch - start) // 2)
     is_last = next_look > start + LAST * count_epochs_left(net, start)
-    if state.entries[N_SINCE] < PATIENCE and not is_last:
-        state.entries[NEXT_LOOK] = np.asarray(next_look)
-        return None
-    end_warmup(net)
-    return quality
+    if before - score > error or n_since == PATIENCE or is_last:
+        end_warmup(net)
+        return quality
+    state.entries |= {N_SINCE: np.asarray(n_since), NEXT_LOOK: np.asarray(next_look)}
+    return None
 
 
 def score_features(own: np.ndarray, is_held: np.ndarray, weights: np.ndarray) -> float:
@@ -200,6 +203,15 @@ def get_standard_error(changes: np.ndarray, is_held: np.ndarray, weights: np.nda
     -------
     error : float
         The standard error of `score_features` of the changes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crust_sklearn.nets.open_warmup import get_standard_error
+    >>> is_held = np.array([True, True, False, False])
+    >>> changes = np.array([0.2, -0.2, 0.1, 0.1])
+    >>> round(get_standard_error(changes, is_held, np.ones(4)), 3)  # 1.5 * 0.2 / sqrt(2)
+    0.212
     """
     means, variance = average_apart(changes, is_held, weights), 0.0
     for rows, mean, factor in zip((is_held, ~is_held), means, (1 + MEMORY, MEMORY), strict=True):

@@ -79,6 +79,15 @@ def share_kind(net: Any, kind: type) -> tuple[type, dict[str, Any]]:
         `kind` itself, where there is one process.
     params : dict of str to object
         What `shared` is to be given beside the parameters of `kind`.
+
+    Examples
+    --------
+    >>> from crust_sklearn import NoisyLabelClassifier
+    >>> from crust_sklearn.modules import MLP
+    >>> from crust_sklearn.nets.processes import share_kind
+    >>> kind, params = share_kind(NoisyLabelClassifier(MLP), NoisyLabelClassifier)
+    >>> kind is NoisyLabelClassifier, params
+    (True, {})
     """
     if count(net) == 1:
         return kind, {}
@@ -327,6 +336,11 @@ def join(net: Any, part: Tensor) -> Tensor:
     Returns
     -------
     whole : tensor of shape (n, ...)
+
+    Raises
+    ------
+    OtherProcessError, OtherProcessInterrupt
+        As of `exchange`.
     """
     return part if count(net) == 1 else torch.cat(gather(net, part))
 

@@ -14,6 +14,7 @@ from ..data.inputs import get_parameters
 from . import processes
 from .callback_states import keeps_files
 from .checks import needs_validation
+from .evaluation import unwrap
 from .noisy_label_classifier import NoisyLabelClassifier
 from .training import Training
 
@@ -39,7 +40,7 @@ class StagesMixin:
     >>> class Continued(StagesMixin, NoisyLabelClassifier):
     ...     def prepare_training(self):
     ...         first = self.train_stage("first", NoisyLabelClassifier, max_epochs=20)
-    ...         self.module_.load_state_dict(first.module_.state_dict())
+    ...         self.take_weights(first)
     >>> X, y = load_iris(return_X_y=True)
     >>> net = Continued(MLP, lr=0.01, max_epochs=2, random_state=0, verbose=0).fit(X, y)
     >>> net.score(X, y) > 0.9, len(net.stage_histories_["first"])
@@ -106,6 +107,22 @@ class StagesMixin:
         check_ended(stage, name)
         training.kept["stage_histories"] = self._get_stage_histories() | {name: stage.history}
         return stage
+
+    def take_weights(self, stage: NoisyLabelClassifier) -> None:
+        """Go on from the weights of a stage.
+
+        Parameters
+        ----------
+        stage : NoisyLabelClassifier
+            Fitted; its module has the parameters and buffers that the net's own has.
+
+        Raises
+        ------
+        RuntimeError
+            If it has others, as torch says.
+        """
+        module = unwrap(self.module_)  # type: ignore[attr-defined]
+        module.load_state_dict(unwrap(stage.module_).state_dict())
 
     def _get_stage_params(self, name: str) -> dict[str, Any]:
         """Return the parameters of the training alone, without those of the method."""
