@@ -3,13 +3,14 @@
 import os
 import signal
 
+import dask.config
 import joblib
 import numpy as np
 import pytest
 import sklearn
 from distributed import Client, LocalCluster
 from sklearn.datasets import make_blobs
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from crust_sklearn import CoresetSelector, CRUSTClassifier
 from crust_sklearn.modules import MLP
@@ -36,7 +37,7 @@ def cluster():
 
 
 @pytest.fixture
-def dask(cluster, monkeypatch, tmp_path):
+def backend(cluster, monkeypatch, tmp_path):
     """Their configuration, with joblib's temporary folder; both of them are there."""
     cluster.wait_for_workers(2)
     monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path))
@@ -64,9 +65,10 @@ def select(strategy="facility-location", data=X):
         return CoresetSelector(strategy, coreset_size=0.2, n_jobs=2).fit(data, Y)
 
 
-def search(cls=CRUSTClassifier):
-    net = cls(MLP, module__hidden_sizes=(4,), max_epochs=2, verbose=0, random_state=0)
-    grid = GridSearchCV(net, {"lr": [0.001, 0.01, 0.1, 1.0]}, cv=2, refit=False, n_jobs=2)
+def search(**options):
+    net = CRUSTClassifier(MLP, module__hidden_sizes=(4,), max_epochs=2, verbose=0, random_state=0)
+    options = {"cv": 2} | options
+    grid = GridSearchCV(net, {"lr": [0.001, 0.01, 0.1, 1.0]}, refit=False, n_jobs=2, **options)
     results = grid.set_params(error_score="raise").fit(IMAGES, LABELS).cv_results_
     return [results["split0_test_score"].tolist(), results["split1_test_score"].tolist()]
 
@@ -83,27 +85,27 @@ def count_copies(monkeypatch):
     return copies
 
 
-def test_dask_selects_as_threads_do_from_one_copy(dask, monkeypatch, tmp_path):
+def test_dask_selects_as_threads_do_from_one_copy(backend, monkeypatch, tmp_path):
     expected = select()
     copies = count_copies(monkeypatch)
-    with dask:
+    with backend:
         assert_same(select(), expected)
     assert len(copies) == 1
     assert os.listdir(tmp_path) == []
 
 
-def test_dask_reads_files_where_they_are(dask, monkeypatch, tmp_path):
+def test_dask_reads_files_where_they_are(backend, monkeypatch, tmp_path):
     *paths, whole = (tmp_path / f"{i}.npy" for i in range(3))
     for path, rows in zip([*paths, whole], [X[:500], X[500:], X], strict=True):
         np.save(path, rows)
     expected, copies = select(), count_copies(monkeypatch)
-    with dask:
+    with backend:
         assert_same(select(data=paths), expected)
         assert_same(select(data=np.load(whole, mmap_mode="r")), expected)
     assert copies == []
 
 
-def test_dask_searches_as_threads_do_and_sends_the_data_once(dask, monkeypatch):
+def test_dask_searches_as_threads_do_and_sends_the_data_once(backend, monkeypatch):
     expected = search()
     sent, scatter = [], Client.scatter
 
@@ -112,7 +114,7 @@ def test_dask_searches_as_threads_do_and_sends_the_data_once(dask, monkeypatch):
         return scatter(client, data, **options)
 
     monkeypatch.setattr(Client, "scatter", record)
-    with dask:
+    with backend:
         assert search() == expected
     # Four candidates and two folds: eight tasks.
     assert sent.count(IMAGES.nbytes) == 1
@@ -137,12 +139,34 @@ class Dies(FacilityLocation):
 Dies.__module__ = "__main__"
 
 
-def test_a_worker_of_dask_that_is_lost_changes_nothing(dask, tmp_path):
+def test_a_worker_of_dask_that_is_lost_changes_nothing(backend, tmp_path):
     marker = tmp_path / "died"
-    with dask:
+    with backend:
         assert_same(select(Dies(str(marker), os.getpid())), select())
     assert marker.exists()
     assert os.listdir(tmp_path) == ["died"]
+
+
+def test_a_search_outlives_a_worker_of_dask_as_the_guide_sets_it_up(tmp_path):
+    marker, spared = str(tmp_path / "died"), os.getpid()
+
+    def die_once(net, X, y):
+        if os.getpid() != spared and not os.path.exists(marker):
+            open(marker, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return net.score(X, y)
+
+    expected = search()
+    folds = list(StratifiedKFold(2).split(IMAGES, LABELS))
+    copied = [IMAGES, LABELS, *(rows for fold in folds for rows in fold)]
+    with (
+        dask.config.set({"distributed.scheduler.active-memory-manager.start": False}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
+        Client(workers),
+        joblib.parallel_config("dask", scatter=copied),
+    ):
+        assert search(cv=folds, scoring=die_once) == expected
+    assert os.path.exists(marker)
 
 
 def test_ray_selects_and_searches_as_threads_do(ray, monkeypatch, tmp_path):
