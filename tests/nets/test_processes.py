@@ -1,4 +1,4 @@
-"""Training on several processes: two of gloo, by torchrun, which run two_processes.py."""
+"""Training on several processes: two of gloo, by torchrun, which run several_processes.py."""
 
 import os
 import re
@@ -29,7 +29,7 @@ from crust_sklearn.nets.processes import (
 )
 from crust_sklearn.nets.row_outputs import RowColumns
 
-SCRIPT = Path(__file__).with_name("two_processes.py")
+SCRIPT = Path(__file__).with_name("several_processes.py")
 ROOT = SCRIPT.parents[2]
 IMPORT = r"^\s*(from|import) accelerate\b"
 # What a loaded machine may need; without load, the first takes ten seconds or so.

@@ -1,4 +1,7 @@
-"""What two processes do, run by torchrun from test_processes.py; an error ends all of them."""
+"""What several processes do, run by torchrun from test_processes.py; an error ends all of them.
+
+torchrun --standalone --nproc-per-node=4 tests/nets/several_processes.py all
+"""
 
 import os
 import signal
@@ -71,12 +74,13 @@ class Dropping(nn.Module):
 
 
 def make(cls, accelerator=None, module=MLP, **params):
-    """Return a net of one process, or, with an accelerator, of two, whose batches are the same."""
+    """Return a net of one process, or, with an accelerator, of all, whose batches are the same."""
     params = {"max_epochs": 5, "random_state": 0, "verbose": 0, "lr": 0.01} | params
     if accelerator is None:
         return cls(module, batch_size=32, **params)
     shared = type(f"Shared{cls.__name__}", (AccelerateMixin, cls), {})
-    return shared(module, accelerator=accelerator, batch_size=16, **params)
+    size = 32 // accelerator.num_processes
+    return shared(module, accelerator=accelerator, batch_size=size, **params)
 
 
 def describe(net):
@@ -101,14 +105,15 @@ def assert_close(found, wanted, rtol=1e-4, atol=1e-4):
 
 
 def assert_alike(net):
-    """Return what a net has learnt; in either process, it is the same to the last bit."""
-    first, second = exchange(net, describe(net))
-    assert_close(first, second, rtol=0, atol=0)
+    """Return what a net has learnt; in every process, it is the same to the last bit."""
+    first, *others = exchange(net, describe(net))
+    for other in others:
+        assert_close(first, other, rtol=0, atol=0)
     return first
 
 
 def compare(accelerator, cls=CRUSTClassifier, sample_weight=None, **params):
-    """Compare nets of two processes, and these with one of one process."""
+    """Compare nets of all processes, and these with one of one process."""
     net = make(cls, accelerator, **params).fit(X, NOISY, sample_weight=sample_weight)
     found = assert_alike(net)
     if get_rank(net) == 0:
@@ -128,6 +133,8 @@ def compare(accelerator, cls=CRUSTClassifier, sample_weight=None, **params):
 def check_default(accelerator):
     net = compare(accelerator)
     assert 0 < len(net.coreset_indices_) < N
+    if accelerator.num_processes > 2:
+        return
     # To the other process: whose each row is, a bit; of the rows of 9 batches of 16, and one of 13,
     # the class, and for each fit four predictions; and sums over all rows.
     n_own, width = 9 * 16 + 13, net.module_.fc.in_features
@@ -262,7 +269,9 @@ def check_batch_norm(accelerator):
 def check_draws(accelerator):
     nets = [make(CRUSTClassifier, accelerator, Dropping).fit(X, NOISY) for _ in range(2)]
     assert_close(*map(describe, nets), rtol=0, atol=0)
-    assert len(set(exchange(nets[0], nets[0].get_own_seed("module", 3)))) == 2
+    assert (
+        len(set(exchange(nets[0], nets[0].get_own_seed("module", 3)))) == accelerator.num_processes
+    )
 
 
 class Counting(NoisyLabelClassifier):
@@ -340,7 +349,7 @@ def check_resuming(accelerator):
             assert_close(assert_alike(net), describe(whole), rtol=0, atol=0)
 
 
-# -- what one of them does, and what both refuse ----------------------------------------------
+# -- what one of them does, and what all refuse ----------------------------------------------
 
 
 class InterruptOfOne(Callback):
@@ -388,7 +397,7 @@ def check_refused(accelerator):
     def fit(X=X, y=NOISY, cls=CRUSTClassifier, accelerator=accelerator, **params):
         return make(cls, accelerator, **params).fit(X, y)
 
-    # What only one of them has to refuse ends both.
+    # What only some of them have to refuse ends all.
     bad = X.copy()
     bad[0, 0] = X[0, 0] if is_main else np.nan
     kind = OtherProcessError if is_main else ValueError
@@ -396,12 +405,12 @@ def check_refused(accelerator):
     rows = Dataset(X if is_main else X[:300])
     kind = OtherProcessError if is_main else ValueError
     assert_refused("selection_dataset has 300 rows", lambda: fit(selection_dataset=rows), kind)
-    kind = OtherProcessError if is_main else ZeroDivisionError
+    kind = ZeroDivisionError if accelerator.process_index == 1 else OtherProcessError
     assert_refused("by process 1", lambda: fit(cls=FailingPlan), kind)
     assert_refused("Process 1 was given other rows", lambda: fit(X if is_main else X + 1))
     assert_refused("each row", lambda: fit(cls=MixedState))
     few = {"coreset_size": 1, "selector": "uniform", "gradient": "logits", "group_by": None}
-    assert_refused("too few for an epoch of 2", lambda: fit(**few))
+    assert_refused(f"too few for an epoch of {accelerator.num_processes}", lambda: fit(**few))
     views = {"dropped": "consistency", "augment": lambda x: x}
     assert_refused("dropped='consistency'", lambda: fit(**views))
     views = {"augment": lambda x: x}
@@ -410,7 +419,9 @@ def check_refused(accelerator):
     params = {"iterator_train__sampler": sampler, "iterator_train__shuffle": False}
     assert_refused("iterator_train__sampler", lambda: fit(cls=NoisyLabelClassifier, **params))
     split = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=True))
-    assert_refused("divide batch_size by 2", lambda: fit(accelerator=split))
+    assert_refused(
+        f"divide batch_size by {accelerator.num_processes}", lambda: fit(accelerator=split)
+    )
 
 
 class Lost(Callback):
