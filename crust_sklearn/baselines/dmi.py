@@ -12,11 +12,13 @@ from ..data import MixedBatch, RowBatch
 from ..gradients import get_logits
 from ..label_noise import RowJudgement
 from ..losses import DMILoss
-from ..nets import NoisyLabelClassifier
+from ..nets import EpochPlan, NoisyLabelClassifier
+from ..nets.evaluation import unwrap
 from ..nets.judged_labels import judge_by_predictions
+from .parts.held_out_rows import ask_rows
 from .parts.warm_start import RateRatioMixin, WarmStartMixin
 
-IS_WARM = "is_warm"
+HELD_OUT, BEST, BEFORE = "held_out", "best_hits", "weights_before"
 
 
 class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
@@ -72,6 +74,13 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
     Costs twice plain training: both trainings have `max_epochs` epochs. The optimizer and the
     schedules of the second one begin anew; what these say of the learning rate counts `lr_ratio`
     times.
+
+    As in the authors' code, labels that are held out of both trainings say which epoch was best:
+    a tenth of all, a hundred at least but a third at most. The first training ends with the epoch
+    after which they are most probable. The second one takes the weights of an epoch back after
+    which clearly fewer of them are predicted than after the best, and goes on from those before;
+    ``history[:, "taken_back"]`` tells. There, the epoch of the best accuracy on them is chosen, the
+    first training's end among them.
 
     A batch teaches nothing where it lacks a class, or has fewer rows than there are classes, as
     the last one of an epoch may: its determinant is zero, and so is the gradient. The authors'
@@ -149,9 +158,64 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
     def prepare_training(self) -> None:
         """Train by cross-entropy, in the first call with these rows."""
         super().prepare_training()
-        if IS_WARM not in self.state_.entries:
-            self.take_weights(self.train_first(self.max_epochs))
-            self.state_.entries[IS_WARM] = np.array(True)
+        if HELD_OUT not in self.state_.entries:
+            held_out = self.draw_held_out()
+            self.take_weights(self.train_first(held_out, self.max_epochs))
+            self.state_.entries |= {HELD_OUT: held_out, BEST: self._predict_held_out(held_out)}
+
+    def plan_epoch(self, epoch: int) -> EpochPlan:
+        """Leave out what is held out.
+
+        Parameters
+        ----------
+        epoch : int
+
+        Returns
+        -------
+        plan : EpochPlan
+        """
+        assert self.training_ is not None
+        rows = np.delete(self.training_.rows, self.state_.entries[HELD_OUT])
+        return self.state_.plan or EpochPlan(rows, is_coreset=False)
+
+    def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep the weights, to go back to.
+
+        Parameters
+        ----------
+        net : DMIClassifier
+        *args, **kwargs
+            As in skorch.
+        """
+        super().on_epoch_begin(net, *args, **kwargs)
+        if self.training_ is not None:
+            weights = unwrap(self.module_).state_dict()
+            self.training_.kept[BEFORE] = {name: part.clone() for name, part in weights.items()}
+
+    def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Take the epoch back, if the labels held out are clearly less often predicted.
+
+        Parameters
+        ----------
+        net : DMIClassifier
+        *args, **kwargs
+            As in skorch.
+        """
+        assert self.training_ is not None
+        entries = self.state_.entries
+        hits, best = self._predict_held_out(entries[HELD_OUT]), entries[BEST]
+        is_worse = is_clearly_less(hits, best)
+        self.history.record("taken_back", is_worse)
+        if is_worse:
+            unwrap(self.module_).load_state_dict(self.training_.kept[BEFORE])
+        elif hits.sum() > best.sum():
+            entries[BEST] = hits
+        super().on_epoch_end(net, *args, **kwargs)
+
+    def _predict_held_out(self, held_out: np.ndarray) -> np.ndarray:
+        if not len(held_out):
+            return np.empty(0)
+        return ask_rows(self, held_out, lambda p, codes: p.argmax(dim=1) == codes)
 
     def get_batch_loss(self, y_pred: Any, y_true: Tensor, batch: RowBatch | MixedBatch) -> Tensor:
         """Return the loss of the determinant.
@@ -180,6 +244,24 @@ class DMIClassifier(RateRatioMixin, WarmStartMixin, NoisyLabelClassifier):
         judgement : RowJudgement or None
         """
         return judge_by_predictions(self)
+
+
+def is_clearly_less(hits: np.ndarray, best: np.ndarray) -> bool:
+    """Return whether fewer labels are predicted, and by more than chance would have it.
+
+    Parameters
+    ----------
+    hits, best : ndarrays of shape (n,), dtype float64
+        One for each label that is predicted, now and when most were; else zero.
+
+    Returns
+    -------
+    is_less : bool
+        Whether McNemar's statistic is above one: whether more labels are lost than won, by more
+        than one standard deviation of that difference if either were as probable.
+    """
+    n_lost, n_won = (best > hits).sum(), (hits > best).sum()
+    return bool(n_lost - n_won > np.sqrt(n_lost + n_won))
 
 
 def limit_gradient(loss: Tensor, logits: Tensor, y_true: Tensor, weight: Tensor) -> Tensor:

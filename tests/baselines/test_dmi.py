@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 from sklearn.datasets import load_digits, make_blobs
 from skorch.callbacks import LRScheduler
 from torch import nn
 
 from crust_sklearn import NoisyLabelClassifier, make_label_noise
 from crust_sklearn.baselines import DMIClassifier
+from crust_sklearn.baselines.dmi import is_clearly_less
 from crust_sklearn.data import RowBatch
 from crust_sklearn.losses import DMILoss, GeneralizedCrossEntropyLoss
 from crust_sklearn.modules import MLP
@@ -61,10 +65,59 @@ def test_other_rows_do_not_make_it_forget():
 @pytest.mark.parametrize("weights", [None, np.linspace(0.5, 1.5, 90)])
 def test_loss_of_a_step(weights):
     net = make(lr=1e-12, max_epochs=1, batch_size=90).fit(X, Y, sample_weight=weights)
-    p = net.predict_proba(X).astype(float)
-    w = np.ones(90) if weights is None else weights
-    expected = -np.log(abs(np.linalg.det(np.eye(3)[Y].T @ np.diag(w) @ p)) + 0.001)
+    used = np.delete(np.arange(90), net.state_.entries["held_out"])
+    p = net.predict_proba(X[used]).astype(float)
+    w = np.ones(60) if weights is None else weights[used] / weights[used].mean()
+    expected = -np.log(abs(np.linalg.det(np.eye(3)[Y[used]].T @ np.diag(w) @ p)) + 0.001)
     assert net.history[-1, "train_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+class Spoilt(DMIClassifier):
+    """Loses what it knew in the epochs of some numbers; keeps the weights after each."""
+
+    spoilt: tuple[int, ...] = (1, 3)
+
+    def train_step(self, batch, **fit_params):
+        step = super().train_step(batch, **fit_params)
+        if len(self.history) - 1 in self.spoilt:
+            with torch.no_grad():
+                for weight in self.module_.parameters():
+                    weight.zero_()
+        return step
+
+    def on_epoch_end(self, net, *args, **kwargs):
+        super().on_epoch_end(net, *args, **kwargs)
+        weights = {name: part.clone() for name, part in self.module_.state_dict().items()}
+        self.weights_ = [*vars(self).get("weights_", []), weights]
+
+
+def test_an_epoch_is_taken_back_after_which_fewer_labels_held_out_are_predicted():
+    net = make(Spoilt, max_epochs=5).fit(X, Y)
+    assert net.history[:, "taken_back"] == [False, True, False, True, False]
+    for name, weight in net.weights_[0].items():
+        assert torch.equal(weight, net.weights_[1][name])
+    assert net.score(X, Y) > 0.95
+
+
+def test_labels_held_out_are_not_trained_on():
+    seen = set()
+
+    class Seen(DMIClassifier):
+        def get_batch_loss(self, y_pred, y_true, batch):
+            seen.update(batch.rows.tolist())
+            return super().get_batch_loss(y_pred, y_true, batch)
+
+    net = make(Seen, max_epochs=1).fit(X, Y)
+    assert seen == set(range(90)) - set(net.state_.entries["held_out"].tolist())
+    assert len(seen) == 60
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40))
+def test_clearly_less_is_one_standard_deviation_of_fair_coins(pairs):
+    hits, best = np.array(pairs, float).reshape(-1, 2).T
+    changed = hits[hits != best]
+    coins = binom(len(changed), 0.5)
+    assert is_clearly_less(hits, best) == (changed.sum() < coins.mean() - coins.std() - 1e-9)
 
 
 @pytest.mark.parametrize("sureness", [0.01, 1.0, 10.0])
@@ -144,7 +197,7 @@ def test_batch_norm():
     def make_normed():  # by the net, and so by its seed
         return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
-    net = make(module=make_normed, batch_size=89, max_epochs=20).fit(X, Y)
+    net = make(module=make_normed, batch_size=59, max_epochs=20).fit(X, Y)  # of 60
     assert net.score(X, Y) > 0.9
 
 

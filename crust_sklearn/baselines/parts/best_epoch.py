@@ -9,18 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data import CoresetDataset
-from ...gradients import get_logits
-from ...nets import EpochPlan, processes
-from ...nets.evaluation import evaluating, unwrap
-from ...nets.row_outputs import RowColumns
-from .warm_start import ContinuedClassifier
+from ...nets import EpochPlan, NoisyLabelClassifier
+from ...nets.evaluation import unwrap
+from .held_out_rows import ask_rows
 
 BEST, LEAST = "best_weights", "least_loss"
 
 
-class BestEpochClassifier(ContinuedClassifier):
-    """Training by the criterion that ends with the weights of its best epoch; a stage of methods.
+class BestEpochClassifier(NoisyLabelClassifier):
+    """Training by the criterion from given weights, which ends with those of its best epoch.
+
+    A stage of methods.
 
     Best is the epoch after which the given labels of the rows held out are most probable. These
     labels are as often wrong as others, and no network has learnt them by heart.
@@ -45,8 +44,14 @@ class BestEpochClassifier(ContinuedClassifier):
     def __init__(
         self, module: Any, *, weights: Mapping[str, Tensor], held_out: np.ndarray, **kwargs: Any
     ):
+        self.weights = weights
         self.held_out = held_out
-        super().__init__(module, weights=weights, **kwargs)
+        super().__init__(module, **kwargs)
+
+    def prepare_training(self) -> None:
+        """Load the weights."""
+        super().prepare_training()
+        unwrap(self.module_).load_state_dict(self.weights)
 
     def plan_epoch(self, epoch: int) -> EpochPlan:
         """Leave out what is held out.
@@ -101,24 +106,16 @@ class BestEpochClassifier(ContinuedClassifier):
         loss : float
             The mean of minus the logarithm; 0 if there are no such rows.
         """
-        training = self.training_
-        assert training is not None and training.codes is not None
-        positions = np.flatnonzero(np.isin(training.rows, self.held_out))
+        assert self.training_ is not None
+        positions = np.flatnonzero(np.isin(self.training_.rows, self.held_out))
         if not len(positions):
             return 0.0
-        rows = CoresetDataset(training.dataset, positions, collate_fn=training.collate_fn)
-        codes = torch.as_tensor(training.codes)
-        columns = RowColumns(len(positions), processes.count(self))
-        processes.share_buffers(self)
-        with evaluating(self), torch.no_grad():
-            for batch, _ in self.get_iterator(rows, training=False):
-                logits = get_logits(self.infer(batch.x, **training.fit_params))
-                given = self.get_given_probabilities(self.get_probabilities(logits).double())
-                own = given.cpu().gather(1, codes[batch.rows][:, None])[:, 0]
-                losses = -own.clamp_min(torch.finfo(own.dtype).tiny).log()
-                at = np.searchsorted(positions, batch.rows.cpu().numpy())
-                columns.fill(torch.as_tensor(at), {"losses": losses})
-        return float(columns.gather(self)["losses"].mean())
+
+        def read_loss(p: Tensor, codes: Tensor) -> Tensor:
+            own = self.get_given_probabilities(p).gather(1, codes[:, None])[:, 0]
+            return -own.clamp_min(torch.finfo(own.dtype).tiny).log()
+
+        return float(ask_rows(self, positions, read_loss).mean())
 
     def get_given_probabilities(self, p: Tensor) -> Tensor:
         """Return what is predicted of given labels; here, the same as of true ones.

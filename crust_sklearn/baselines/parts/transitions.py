@@ -12,11 +12,8 @@ from torch import Tensor
 from ..._validation import check_number
 from ...label_noise import RowJudgement, estimate_transition_matrix
 from ...nets import NoisyLabelClassifier, TrainingState
-from ...nets.evaluation import unwrap
 from ...nets.judged_labels import judge_predicted
-from ...nets.open_warmup import draw_held_out
 from ...nets.row_outputs import compute_row_probabilities
-from .best_epoch import BestEpochClassifier
 from .warm_start import WarmStartMixin
 
 TRANSITIONS = "transition_matrix"
@@ -53,19 +50,6 @@ class TransitionsMixin(WarmStartMixin):
         scaled = matrix / matrix.sum(axis=1, keepdims=True)
         self.state_.entries[TRANSITIONS] = scaled
 
-    def draw_held_out(self) -> np.ndarray:
-        """Draw rows whose labels choose the best epoch of a stage.
-
-        Returns
-        -------
-        rows : ndarray of shape (n_held_out,), dtype int64
-            As they are numbered in a stage.
-        """
-        training = self.training_
-        assert training is not None
-        rows = draw_held_out(training, self.get_seed("held out"))  # type: ignore[attr-defined]
-        return np.flatnonzero(np.isin(training.rows, rows))
-
     def train_for_anchors(self, held_out: np.ndarray) -> NoisyLabelClassifier:
         """Estimate the matrix from the anchors of a first training, for `first_epochs` epochs.
 
@@ -80,13 +64,7 @@ class TransitionsMixin(WarmStartMixin):
             Fitted.
         """
         epochs = self.max_epochs if self.first_epochs is None else self.first_epochs
-        first = self.train_stage(
-            "first",
-            BestEpochClassifier,
-            weights=unwrap(self.module_).state_dict(),
-            held_out=held_out,
-            max_epochs=epochs,
-        )
+        first = self.train_first(held_out, epochs)
         self._estimate(first)
         return first
 

@@ -1,38 +1,17 @@
-"""Trainings that begin where others ended, and the small learning rates that they go on by."""
+"""First trainings by the criterion, and the small learning rates that methods go on by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+import numpy as np
 
 from ..._validation import check_number
-from ...nets import NoisyLabelClassifier
 from ...nets.evaluation import unwrap
+from ...nets.open_warmup import draw_held_out
 from ...nets.stages import StagesMixin
-
-
-class ContinuedClassifier(NoisyLabelClassifier):
-    """Training by the criterion that begins with given weights; a stage of methods.
-
-    Parameters
-    ----------
-    module : torch.nn.Module class or instance
-    weights : mapping of str to tensor
-        A `state_dict` of such a module.
-    **kwargs : dict
-        As in `NoisyLabelClassifier`.
-    """
-
-    def __init__(self, module: Any, *, weights: Mapping[str, Tensor], **kwargs: Any):
-        self.weights = weights
-        super().__init__(module, **kwargs)
-
-    def prepare_training(self) -> None:
-        """Load the weights."""
-        super().prepare_training()
-        unwrap(self.module_).load_state_dict(self.weights)
+from .best_epoch import BestEpochClassifier
 
 
 class WarmStartMixin(StagesMixin):
@@ -50,7 +29,20 @@ class WarmStartMixin(StagesMixin):
                 "`targets`."
             )
 
-    def train_first(self, epochs: int) -> ContinuedClassifier:
+    def draw_held_out(self) -> np.ndarray:
+        """Draw rows whose labels choose the best epoch of a stage.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_held_out,), dtype int64
+            As they are numbered in a stage: by their place among the training rows.
+        """
+        training = self.training_
+        assert training is not None
+        rows = draw_held_out(training, self.get_seed("held out"))  # type: ignore[attr-defined]
+        return np.flatnonzero(np.isin(training.rows, rows))
+
+    def train_first(self, held_out: np.ndarray, epochs: int) -> BestEpochClassifier:
         """Train a network by the criterion, from the weights that the net has.
 
         In a first call these were drawn by the seed; in one with other rows, they are those that
@@ -58,15 +50,19 @@ class WarmStartMixin(StagesMixin):
 
         Parameters
         ----------
+        held_out : ndarray of shape (n_held_out,), dtype int64
+            As of `draw_held_out`.
         epochs : int
 
         Returns
         -------
-        first : ContinuedClassifier
+        first : BestEpochClassifier
             Fitted.
         """
         weights = unwrap(self.module_).state_dict()
-        return self.train_stage("first", ContinuedClassifier, weights=weights, max_epochs=epochs)
+        return self.train_stage(
+            "first", BestEpochClassifier, weights=weights, held_out=held_out, max_epochs=epochs
+        )
 
 
 class RateRatioMixin:
