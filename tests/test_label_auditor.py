@@ -319,3 +319,16 @@ def test_the_same_rows_are_judged_alike_twice():
     again = clone(auditor).fit(X, CODES)
     for name in FITTED:
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3, 0.4])
+@pytest.mark.parametrize("order", ["by class", "by label", "drawn"])
+def test_rows_that_are_the_same_but_for_their_labels(noise, order):
+    """Among equal rows, those whose own label is left out are the surest if it is wrong."""
+    true = np.repeat([0, 1], 500)
+    noisy = make_label_noise(true, "symmetric", noise, random_state=0)
+    keys = {"by class": true, "by label": noisy.y, "drawn": np.random.RandomState(0).rand(1000)}
+    at = np.argsort(keys[order], kind="stable")
+    auditor = LabelAuditor().fit(true[at, None].astype(float), noisy.y[at])
+    np.testing.assert_array_equal(auditor.label_quality_ < 0.5, noisy.is_wrong[at])
+    assert auditor.noise_rate_ == pytest.approx(noise, abs=0.01)

@@ -16,6 +16,8 @@ MAX_RATIO = 0.85
 POWER = 1 / 3
 # The share of the rows predicted as a class, the surest, that show what becomes of its labels.
 ANCHORS = 0.5
+# Rows are as sure as others whose prediction differs by no more.
+AS_SURE = 0.01
 # The least rows that tell of the labels of a predicted class, and the chance that they mislead.
 MIN_ROWS, RISK = 30, 0.1
 # The rows that each label has at a predicted class before any is seen.
@@ -94,19 +96,25 @@ def get_transitions(
     """
     top = TopPredictions.of(predictions)
     n_classes, weights = top.n_classes, sample_weight / sample_weight[sample_weight > 0.0].mean()
-    anchors = find_anchors(top)
+    anchors, shares = find_anchors(top)
     best = top[anchors].best
     diagonal = np.arange(n_classes) * (n_classes + 1)
     seen = np.concatenate([diagonal, best * n_classes + codes[anchors]])
     keys, at = np.unique(seen, return_inverse=True)
-    values = np.bincount(at, np.concatenate([np.zeros(n_classes), weights[anchors]])) + unseen
+    counts = np.concatenate([np.zeros(n_classes), shares * weights[anchors]])
+    values = np.bincount(at, counts) + unseen
     is_predicted = np.bincount(best, minlength=n_classes) > 0
     values[~is_predicted[keys // n_classes]] = 1.0  # the diagonal, where there is nothing else
     return ClassPairs(keys, values, np.where(is_predicted, unseen, 0.0))
 
 
-def find_anchors(predictions: Any) -> np.ndarray:
+def find_anchors(predictions: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the surer half of the rows predicted as each class, and ten of them if there are ten.
+
+    Of rows with the same features, those with another label than the predicted one are predicted a
+    little more surely, as it is their own vote that is left out. So no label has a say in which of
+    the rows are anchors that are as sure as the least sure one, to 0.01: each of them counts by the
+    share of them that is needed.
 
     Parameters
     ----------
@@ -116,31 +124,43 @@ def find_anchors(predictions: Any) -> np.ndarray:
     -------
     rows : ndarray of shape (n_anchors,), dtype int64
         Class by class, the surest first; of equal ones, the earlier row.
+    shares : ndarray of shape (n_anchors,), dtype float64
+        What each counts, above 0 and at most 1; of a sum of half of the rows.
 
     Examples
     --------
     >>> import numpy as np
     >>> from crust_sklearn.label_noise import find_anchors
-    >>> sure = np.linspace(0.5, 0.9, 24)
-    >>> find_anchors(np.column_stack([sure, 1 - sure]))
-    array([23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12])
+    >>> sure = np.repeat([0.9, 0.8, 0.7], 8)
+    >>> rows, shares = find_anchors(np.column_stack([sure, 1 - sure]))
+    >>> rows
+    array([ 0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14, 15])
+    >>> shares[[0, 8]]
+    array([1. , 0.5])
     """
     top = TopPredictions.of(predictions)
     order, sizes = _sort_by_sureness(top.best, top.sure, top.n_classes)
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    n_anchors = np.maximum(10, (ANCHORS * sizes).astype(np.int64))
-    return order[rank < np.repeat(n_anchors, sizes)]
+    # One ascending list for all classes: what they are predicted with is from 0 to 1.
+    ranks = 4.0 * top.best[order] - top.sure[order].astype(np.float64)
+    found = np.flatnonzero(sizes)
+    begin = (np.cumsum(sizes) - sizes)[found]
+    n_anchors = np.minimum(np.maximum(10, (ANCHORS * sizes[found]).astype(np.int64)), sizes[found])
+    first, last, share = _find_equals(ranks, begin, n_anchors)
+    at, sizes = np.arange(len(order)), sizes[found]
+    shares = np.where(at < np.repeat(first, sizes), 1.0, np.repeat(share, sizes))
+    is_anchor = at < np.repeat(last, sizes)
+    return order[is_anchor], shares[is_anchor]
 
 
 def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarray) -> float:
     """Return the share of wrong labels among the rows whose class is known best.
 
-    The rows predicted as a class are sorted, the surest first. Of the ``m >= 30`` first ones, those
-    count for which the upper bound of the share of other labels, ``a_m + sqrt(log(10) / (2 m))``,
-    is least (Hoeffding's, of risk 0.1). Where right labels are hard to predict, these rows are few
-    and still agree with their labels; where labels are wrong, they are as often wrong here as
-    elsewhere. Each class counts by the rows that are predicted as it. Classes of which fewer than
-    30 rows are predicted count as one.
+    The rows predicted as a class are sorted, the surest first. Of the ``m >= 30`` first ones, taken
+    as those of `find_anchors` are, those count for which the upper bound of the share of other
+    labels, ``a_m + sqrt(log(10) / (2 m))``, is least (Hoeffding's, of risk 0.1). Where right labels
+    are hard to predict, these rows are few and still agree with their labels; where labels are
+    wrong, they are as often wrong here as elsewhere. Each class counts by the rows that are
+    predicted as it. Classes of which fewer than 30 rows are predicted count as one.
 
     Parameters
     ----------
@@ -178,15 +198,16 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
     for rows in groups:
         if len(rows) < MIN_ROWS:
             continue
+        n_rows = np.arange(MIN_ROWS, len(rows) + 1)
+        equals = _find_equals(-sure[rows].astype(np.float64), 0, n_rows)
         weights = sample_weight[rows]
-        counted = np.cumsum(weights)
-        others = np.cumsum(weights * (best[rows] != codes[rows]))
-        n_rows = np.arange(1, len(rows) + 1)
+        counted = _add_up(weights, *equals)
+        others = _add_up(weights * (best[rows] != codes[rows]), *equals)
         share = others / np.maximum(counted, np.finfo(np.float64).tiny)
         bounds = share + np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
-        last = MIN_ROWS - 1 + bounds[MIN_ROWS - 1 :].argmin()
         # A class counts by its size, as fewer of its rows are sure where labels are wrong.
-        total, wrong = total + counted[-1], wrong + counted[-1] * share[last]
+        size = weights.sum()
+        total, wrong = total + size, wrong + size * share[bounds.argmin()]
     return float(wrong / total) if total > 0.0 else 0.0
 
 
@@ -195,3 +216,26 @@ def _sort_by_sureness(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows by predicted class, the surest of each first, and how many each class has."""
     return np.lexsort((-sure, best)), np.bincount(best, minlength=n_classes)
+
+
+def _find_equals(
+    ranks: np.ndarray, begin: Any, n_rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which rows are as sure as the last one of some that are surest.
+
+    Those are `n_rows` from `begin` on, by `ranks`, which ascend. Returned are the first row that is
+    as sure, the one after the last, and what each of them counts, so that all counts add up to
+    `n_rows`.
+    """
+    rank = ranks[begin + n_rows - 1]
+    first = np.searchsorted(ranks, rank - AS_SURE, "left")
+    last = np.searchsorted(ranks, rank + AS_SURE, "right")
+    return first, last, (begin + n_rows - first) / (last - first)
+
+
+def _add_up(
+    numbers: np.ndarray, first: np.ndarray, last: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    """Return the sums of the numbers before `first`, and of a share of those up to `last`."""
+    sums = np.concatenate([[0.0], np.cumsum(numbers)])
+    return sums[first] + share * (sums[last] - sums[first])

@@ -218,9 +218,20 @@ def test_a_rare_class_without_wrong_labels_is_not_listed():
 
 
 def test_wrong_labels_of_a_rare_class_are_listed():
-    predictions, codes = make_rare(10)
+    predictions, codes = make_rare(20)
     found = get_label_posterior(predictions, codes, np.ones(2000))
-    np.testing.assert_array_equal(np.flatnonzero(found.right < 0.5), np.arange(10))
+    np.testing.assert_array_equal(np.flatnonzero(found.right < 0.5), np.arange(20))
+
+
+@pytest.mark.parametrize(("n_rows", "n_classes"), [(8192, 2), (12286, 3), (20476, 5)])
+def test_classes_may_take_turns(n_rows, n_classes):
+    """Of every second or third row, as many as the model is fitted to would be of one class."""
+    true = np.arange(n_rows) % n_classes
+    predictions = 0.8 * np.eye(n_classes)[true] + 0.2 / n_classes
+    codes = np.where(np.random.default_rng(0).random(n_rows) < 0.2, (true + 1) % n_classes, true)
+    found = get_label_posterior(predictions, codes, np.ones(n_rows))
+    np.testing.assert_array_equal(found.right < 0.5, codes != true)
+    assert 1 - found.right.mean() == pytest.approx(0.2, abs=0.02)
 
 
 def test_a_class_without_rows_is_not_suggested():
