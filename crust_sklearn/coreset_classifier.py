@@ -14,15 +14,14 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_is_fitted,
-    column_or_1d,
     has_fit_parameter,
 )
 
 from ._doc_link import DocLinkMixin
 from ._validation import check_rows
+from .labels import check_labels
 from .selector import CoresetSelector
 
 
@@ -115,9 +114,9 @@ class CoresetClassifier(DocLinkMixin, MetaEstimatorMixin, ClassifierMixin, BaseE
                 "as its first parameter: selector=CoresetSelector('centrality')."
             )
         selector = CoresetSelector() if self.selector is None else clone(self.selector)
+        if y is not None:
+            y = check_labels(y)
         X_checked, y = check_rows(self, X, y)
-        y = column_or_1d(y)
-        check_classification_targets(y)
         self.selector_ = selector.fit(X, y, sample_weight=sample_weight)
         rows = self.selector_.sample_indices_
         self.estimator_ = clone(self.estimator).fit(

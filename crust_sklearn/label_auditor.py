@@ -130,10 +130,12 @@ class LabelAuditor(DocLinkMixin, BaseEstimator):
                 "X is sparse, and LabelAuditor needs dense rows: reduce it first, as by "
                 "TruncatedSVD(100) in a Pipeline, or give X.toarray() if it is small."
             )
+        if y is not None:
+            y = check_labels(y)
+        X = X.detach() if hasattr(X, "detach") else X
         X = self._check_files(X, y) if isinstance(X, list | tuple) else X
         if not isinstance(X, Shards):
             X, y = self._check_array(X, y)
-        y = check_labels(y)
         weights = check_sample_weight(sample_weight, len(X))
         check_several_classes(np.unique(y if weights is None else y[weights > 0]))
         codec = LabelCodec(np.unique(y))

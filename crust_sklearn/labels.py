@@ -87,10 +87,10 @@ def check_labels(y: Any) -> np.ndarray:
     """
     if hasattr(y, "detach"):
         y = y.detach().cpu().numpy()
-    elif hasattr(y, "isna") and _are_booleans(y):
+    elif hasattr(y, "isna") and (dtype := _find_numpy_dtype(y)) is not None:
         if np.any(y.isna()):
             raise ValueError(HAS_MISSING)
-        y = y.to_numpy(dtype=bool)
+        y = y.to_numpy(dtype=dtype)
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
@@ -100,10 +100,29 @@ def check_labels(y: Any) -> np.ndarray:
     return y
 
 
-def _are_booleans(y: Any) -> bool:
-    """Return whether y holds pandas' booleans, which scikit-learn makes floats of."""
+def _find_numpy_dtype(y: Any) -> Any:
+    """Return the dtype of pandas' booleans or integers, which scikit-learn makes floats of."""
     dtypes = [y.dtype] if hasattr(y, "dtype") else list(y.dtypes)
-    return all(getattr(dtype, "kind", "O") == "b" for dtype in dtypes)
+    kinds = {getattr(dtype, "kind", "O") for dtype in dtypes}
+    if len(kinds) != 1 or not kinds <= set("biu"):
+        return None
+    return np.result_type(*(getattr(dtype, "numpy_dtype", dtype) for dtype in dtypes))
+
+
+def get_label_classes(judge: Any) -> np.ndarray:
+    """Return the classes as labels are given: not their names, where `classes` has given these.
+
+    Parameters
+    ----------
+    judge : LabelAuditor or NoisyLabelClassifier
+        Fitted.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    """
+    codec = getattr(judge, "codec_", None)
+    return np.asarray(judge.classes_ if codec is None else codec.classes)
 
 
 def _is_missing(label: Any) -> bool:

@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "coreset_estimator": {"strategies", "labels"},
     "selector": {"coreset_estimator", "strategies"},
     "sampler": {"coreset_estimator"},
-    "coreset_classifier": {"selector"},
+    "coreset_classifier": {"labels", "selector"},
     "measures": {"strategies"},
     "intrinsic_dimensionality": set(),
     "label_noise": {"labels"},

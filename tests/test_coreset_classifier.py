@@ -224,3 +224,11 @@ def test_bad_data():
     text = pd.DataFrame({"size": X[:, 0], "colour": "red"})
     with pytest.raises(ValueError, match="X holds text, first in column 'colour'.*OneHotEncoder"):
         classifier.fit(text, y)
+
+
+def test_booleans_of_pandas_stay_booleans():
+    X, y = load_iris(return_X_y=True)
+    clf = CoresetClassifier(LogisticRegression()).fit(
+        X[:100], pd.Series(y[:100] > 0, dtype="boolean")
+    )
+    assert clf.predict(X[[0, 99]]).tolist() == [False, True]

@@ -16,7 +16,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crust_sklearn import LabelAuditor, find_label_issues, label_auditor, make_label_noise
+from crust_sklearn import (
+    LabelAuditor,
+    apply_review,
+    export_review_csv,
+    find_label_issues,
+    label_auditor,
+    make_label_noise,
+)
 from crust_sklearn.label_noise import LabelQuality, held_out, judging_features
 
 N = 300
@@ -332,3 +339,13 @@ def test_rows_that_are_the_same_but_for_their_labels(noise, order):
     auditor = LabelAuditor().fit(true[at, None].astype(float), noisy.y[at])
     np.testing.assert_array_equal(auditor.label_quality_ < 0.5, noisy.is_wrong[at])
     assert auditor.noise_rate_ == pytest.approx(noise, abs=0.01)
+
+
+def test_booleans_of_pandas_stay_booleans_and_can_be_reviewed(tmp_path):
+    y = pd.Series(CODES > 0, dtype="boolean")
+    auditor = LabelAuditor().fit(X, y)
+    assert auditor.classes_.tolist() == [False, True]
+    export_review_csv(auditor, tmp_path / "review.csv", n_issues=3)
+    assert apply_review(y, tmp_path / "review.csv").y.tolist() == y.tolist()
+    with pytest.raises(ValueError, match="Give every row a label"):
+        LabelAuditor().fit(X, y.where(y.index != 3))

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,3 +164,27 @@ def test_booleans_of_pandas_are_booleans(make):
     assert labels.tolist() == [True, False, True]
     with pytest.raises(ValueError, match="y contains NaN"):
         check_labels(make([True, None], dtype="boolean"))
+
+
+@pytest.mark.parametrize("kind", ["Series", "one column"])
+@pytest.mark.parametrize(
+    ("dtype", "values", "expected"),
+    [
+        ("Int64", [2**60 + 1, 2**60 + 2, 2**60 + 1], np.int64),
+        ("UInt8", [1, 0, 1], np.uint8),
+        ("boolean", [True, False, True], np.bool_),
+        ("int32", [1, 0, 1], np.int32),
+    ],
+)
+def test_integers_and_booleans_of_pandas_stay_what_they_are(kind, dtype, values, expected):
+    y = pd.Series(values, dtype=dtype)
+    with pytest.warns(DataConversionWarning) if kind == "one column" else nullcontext():
+        found = check_labels(y if kind == "Series" else y.to_frame())
+    assert found.dtype == expected
+    assert found.tolist() == values
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean"])
+def test_missing_integers_and_booleans(dtype):
+    with pytest.raises(ValueError, match="Give every row a label"):
+        check_labels(pd.Series([1, 0, None], dtype=dtype))

@@ -19,7 +19,8 @@ def is_tensor(X: Any) -> bool:
 def check_kind(X: Any) -> Any:
     """Return X in a form that torch can take, or say what to do about it.
 
-    Arrays in another byte order, and those of long doubles, are converted.
+    Arrays in another byte order, and those of long doubles, are converted; tensors are taken
+    without their gradients.
 
     Raises
     ------
@@ -35,6 +36,8 @@ def check_kind(X: Any) -> Any:
         _check_columns(X)
     elif is_tensor(X) and X.is_complex():
         raise ValueError("X holds complex numbers. Give real and imaginary parts as features.")
+    elif is_tensor(X):
+        return X.detach() if X.requires_grad else X
     elif isinstance(X, np.ndarray):
         return _check_dtype(X)
     return X

@@ -10,7 +10,7 @@ import numpy as np
 from .._images import to_images
 from .._validation import check_number
 from ..label_issues import find_label_issues, get_judge
-from ..labels import check_labels, name_labels
+from ..labels import check_labels, get_label_classes, name_labels
 from ._gallery import draw_rows
 from ._pyplot import import_pyplot
 from ._rows import check_input, get_feature_names, get_row_names, take_rows
@@ -160,12 +160,11 @@ class LabelIssuesDisplay:
         check_input(X, n_rows)
         worst = found.rows[:n_issues]
         features = take_rows(X, worst) if len(worst) else None
+        classes = get_label_classes(judge)
         return cls(
             rows=get_row_names(n_rows, X, y)[worst],
-            given_label=name_labels(found.given_label[:n_issues], class_names, judge.classes_),
-            suggested_label=name_labels(
-                found.suggested_label[:n_issues], class_names, judge.classes_
-            ),
+            given_label=name_labels(found.given_label[:n_issues], class_names, classes),
+            suggested_label=name_labels(found.suggested_label[:n_issues], class_names, classes),
             score=found.score[:n_issues],
             n_found=len(found.rows),
             images=None if features is None else to_images(features, image_shape),

@@ -192,6 +192,51 @@ def check_module(net: Any, x: Any, y: Any, name: str = "X") -> None:
     check_output(get_logits(output), len(y), len(net.classes_), net.module_)
 
 
+def check_criterion(net: Any, x: Any, codes: np.ndarray) -> None:
+    """Refuse a criterion that fails on logits and labels, or does not reduce its losses to one.
+
+    Parameters
+    ----------
+    net : NoisyLabelClassifier
+        Initialized; one with losses of its own is not checked.
+    x
+        A small batch.
+    codes : ndarray of shape (n_rows,), dtype int64
+        Its labels.
+    """
+    if net.has_own_get_loss or net.has_own_get_losses:
+        return
+    name = f"criterion={type(net.criterion_).__name__}"
+    with evaluating(net), torch.no_grad():
+        output = get_logits(net.infer(x))
+        try:
+            loss = net.get_loss(output, torch.as_tensor(codes, device=output.device))
+        except ValueError:  # in the words of the criterion, which may need more rows than these
+            return
+        except Exception as error:
+            raise ValueError(
+                f"{name} fails on an output of shape {tuple(output.shape)}, {output.dtype}, with "
+                f"labels of shape {codes.shape}, torch.int64: {error}. Give one that takes these, "
+                "and its tensors, as criterion__weight, in the dtype of the output."
+            ) from error
+    if torch.is_tensor(loss) and loss.numel() != 1:
+        raise ValueError(
+            f"{name} returns losses of shape {tuple(loss.shape)} for {len(codes)} rows, and a "
+            "batch has one. Leave criterion__reduction at 'mean': where the loss of each row is "
+            "needed, it is asked for."
+        )
+
+
+def check_trainable(net: Any) -> None:
+    """Refuse a net of which nothing can be trained."""
+    parts = (net.module_, getattr(net, "criterion_", None))
+    if not any(p.requires_grad for part in parts if part is not None for p in part.parameters()):
+        raise ValueError(
+            "No parameter of the module requires a gradient, so that nothing can be trained. "
+            "Leave requires_grad at True for some, as those of the last layer."
+        )
+
+
 def check_row_losses(losses: Any, n_examples: int) -> torch.Tensor:
     """Refuse losses that are not one number for each example."""
     if torch.is_tensor(losses) and losses.shape == (n_examples,):

@@ -195,10 +195,12 @@ class NoisyLabelClassifier(
         checks.check_items_agree(training.dataset, training.codes, training.collate_fn)
         checks.check_several_codes(training.codes, training.weights)
         checks.check_class_weights(getattr(self, "criterion_", None), len(self.classes_))
+        checks.check_trainable(self)
         # What a user passes on to forward may be made for batches of another size.
         if not training.fit_params:
             few = np.arange(min(2, len(training.rows)))
             checks.check_module(self, *training.fetch(few))
+            checks.check_criterion(self, training.fetch(few)[0], training.codes[few])
             if self.selection_dataset is not None:
                 checks.check_module(self, *training.fetch_judged(few), name="selection_dataset")
 

@@ -294,11 +294,7 @@ class RowLossNet(LabelledNet):
         total = (to_device(weight, losses.device) * losses).sum()
         if self.is_summed or not len(losses):
             return total
-        class_weight = getattr(self.criterion_, "weight", None)
-        if class_weight is None:
-            return total / len(losses)
-        is_soft = y_true.is_floating_point()
-        return total / (y_true @ class_weight if is_soft else class_weight[y_true]).sum()
+        return total / self._count_rows(y_true).to(losses).sum()
 
     def _get_weighed(self, y_pred: Any, y: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses, and what each counts in their mean."""
@@ -307,9 +303,15 @@ class RowLossNet(LabelledNet):
         return losses, self._count_rows(y).to(losses)
 
     def _count_rows(self, y: Tensor) -> Tensor:
-        """Return what each row counts in the mean of a criterion: its class weight, as in torch."""
+        """Return what each row counts in the mean of a criterion, as in torch.
+
+        That is its class weight; nothing for a class that the criterion ignores.
+        """
         class_weight = getattr(self.criterion_, "weight", None)
-        return torch.ones(len(y)) if class_weight is None else class_weight[y]
+        if y.is_floating_point():
+            return y.new_ones(len(y)) if class_weight is None else y @ class_weight
+        counts = torch.ones(len(y), device=y.device) if class_weight is None else class_weight[y]
+        return counts * (y != getattr(self.criterion_, "ignore_index", -100))
 
     def get_probabilities(self, y_pred: Tensor) -> Tensor:
         """Return the predicted probabilities of the classes.
@@ -325,6 +327,12 @@ class RowLossNet(LabelledNet):
         """
         is_done = isinstance(getattr(self, "criterion_", None), torch.nn.NLLLoss)
         return y_pred if is_done else y_pred.softmax(dim=1)
+
+    def _get_predict_nonlinearity(self) -> Any:
+        # skorch's "auto" knows the criteria of torch by name, and takes others' logits for done.
+        if self.predict_nonlinearity == "auto":
+            return self.get_probabilities
+        return super()._get_predict_nonlinearity()
 
     def get_judged_losses(self, y_pred: Any, y_true: Tensor, rows: Tensor) -> Tensor:
         """Return one loss per example, also where a subclass overrides `get_loss`, as in skorch.

@@ -76,8 +76,8 @@ def export_review_csv(
     >>> export_review_csv(LabelAuditor().fit(X, y), path, n_issues=2)
     >>> print(path.read_text(encoding="utf-8-sig").strip())
     row,given_label,suggested_label,score,decision,new_label
-    7,2,0,0.0004,,
-    120,0,2,0.0005,,
+    7,2,0,0.0002,,
+    120,0,2,0.0004,,
     """
     issues = list_issues(clf, y, index, n_issues)
     table = io.StringIO(newline="")

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._aside import written_aside
 from .._validation import check_number
-from ..labels import LabelCodec, name_labels
+from ..labels import LabelCodec, get_label_classes, name_labels
 from .cells import quote, to_texts
 from .contents import count_rows, describe_rows, get_columns
 from .decisions import COLUMNS
@@ -160,7 +160,7 @@ def export_review_html(
 
 
 def _describe_labels(issues: Issues, class_names: Any) -> list[dict[str, str]]:
-    classes = np.asarray(issues.judge.classes_)
+    classes = get_label_classes(issues.judge)
     names = name_labels(classes, class_names, classes)
     return [
         {"cell": quote(text), "name": name}
@@ -172,7 +172,7 @@ def _describe_issues(
     issues: Issues, neighbors: list[np.ndarray], contents: dict[int, Any]
 ) -> dict[str, Any]:
     """Return the issues as the script of the page reads them."""
-    codec = LabelCodec(issues.judge.classes_)
+    codec = LabelCodec(get_label_classes(issues.judge))
     columns = zip(
         issues.positions.tolist(),
         codec.encode(issues.given).tolist(),

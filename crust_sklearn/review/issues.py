@@ -9,6 +9,7 @@ import numpy as np
 
 from .._validation import check_number
 from ..label_issues import find_label_issues, get_judge
+from ..labels import get_label_classes
 from .cells import to_texts
 from .lookup import PositionLookup, make_row_lookup
 
@@ -69,7 +70,7 @@ def list_issues(clf: Any, y: Any, index: Any, n_issues: int | None) -> Issues:
                     "about one of them. Give names that differ by `index`."
                 )
     check_texts("name", [texts[row] for row in rows])
-    check_texts("label", to_texts(judge.classes_))
+    check_texts("label", to_texts(get_label_classes(judge)))
     given, suggested, score = (column[:n_issues] for column in found[1:])
     return Issues(rows, texts, given, suggested, score, judge)
 

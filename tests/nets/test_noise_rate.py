@@ -146,8 +146,9 @@ def test_rows_that_cannot_be_told_apart_do_not_count_as_wrong():
     weights = np.ones(400)
     weights[:5] = 0
     quality = LabelQuality.start(codes, 2, weights).update(features)
-    assert quality.noise_rate > 0.1
-    assert noise_rate.compute_sure_noise(quality) == pytest.approx(5 / 195, abs=0.03)
+    found = noise_rate.compute_sure_noise(quality)
+    assert found == pytest.approx(5 / 195, abs=0.03)
+    assert quality.noise_rate > 2 * max(found, 5 / 195)
 
 
 def test_auto_of_images_goes_on_over_calls():

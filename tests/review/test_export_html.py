@@ -9,9 +9,17 @@ from html import unescape
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 
-from crust_sklearn import LabelAuditor, export_review_html
+from crust_sklearn import (
+    CRUSTClassifier,
+    LabelAuditor,
+    export_review_html,
+    make_label_noise,
+)
+from crust_sklearn.inspection import LabelIssuesDisplay
+from crust_sklearn.modules import MLP
 
 EVIL = [
     "</script><script>window.pwned = 1</script>",
@@ -145,3 +153,16 @@ def test_texts_that_are_no_unicode(tmp_path, judged):
 def test_not_fitted(tmp_path):
     with pytest.raises(NotFittedError):
         write(tmp_path, LabelAuditor(), X)
+
+
+def test_classes_that_are_names_of_columns(tmp_path):
+    """Labels are columns then, and what they are called has no say in what is written."""
+    X, true = make_blobs(120, centers=3, random_state=0)
+    y = make_label_noise(true, "symmetric", 0.2, random_state=0).y
+    X, names = X.astype(np.float32), ["ant", "bee", "cow"]
+    clf = CRUSTClassifier(MLP, classes=names, max_epochs=2, random_state=0, verbose=0).fit(X, y)
+    assert clf.classes_.tolist() == names
+    data = get_data(write(tmp_path, clf, X, class_names=names))
+    assert [label["name"] for label in data["labels"]] == names
+    display = LabelIssuesDisplay.from_estimator(clf, X, class_names=names)
+    assert set(display.given_label) <= set(names)
