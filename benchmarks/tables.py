@@ -21,6 +21,7 @@ REPORTS = {
     "times": ["--summary"],
     "images": [],
     "few_images": [],
+    "made": [],
     "others": ["--sort", "--summary"],
     "others_images": ["--sort"],
     "options": ["--methods", "plain", "default", "average", "pseudo-label", "both", "oracle"],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import fetched_sets, large_sets
+from . import fetched_sets, large_sets, made_sets
 from .noise import Noise, get_noisy_labels
 from .sources import Cifar10, KeelTable, NpzFile
 
@@ -157,6 +157,13 @@ FEW_IMAGES = [
     Set("cifar10 5000 human", "human", FEW),
     *with_noise(FEW, "symmetric 50%", "clean"),
 ]
+# What the default's first look at the labels cannot see.
+MADE = [
+    *with_noise(made_sets.SPIRALS, "clean"),
+    *with_noise(made_sets.PARITY, "clean", "symmetric 40%"),
+    *with_noise(made_sets.MANY, "clean"),
+    *with_noise(made_sets.WORDS, "clean"),
+]
 # As the papers train and test: all images, their recipe, and noise drawn among all classes.
 FETCHED = [
     *(Set(name, "human", source, recipe="cifar") for name, source in fetched_sets.HUMAN.items()),
@@ -196,11 +203,16 @@ SETS = {
         KEEL,
         IMAGES,
         FEW_IMAGES,
+        MADE,
         FETCHED,
         LARGE,
     )
     for entry in group
 }
+
+
+def is_table(entry):
+    return not (entry.source.is_image or isinstance(entry.source, made_sets.Made))
 
 
 def select(condition):
@@ -225,10 +237,11 @@ GROUPS = {
     ),
     "fresh": tuple(entry.name for entry in FRESH),
     "imbalanced": tuple(entry.name for entry in IMBALANCED),
-    "clean": select(lambda s: s.kind == "clean" and not s.source.is_image),
-    "noisy": select(lambda s: s.kind != "clean" and not s.source.is_image),
+    "clean": select(lambda s: s.kind == "clean" and is_table(s)),
+    "noisy": select(lambda s: s.kind != "clean" and is_table(s)),
     "images": tuple(entry.name for entry in IMAGES),
     "few images": tuple(entry.name for entry in FEW_IMAGES),
+    "made": tuple(entry.name for entry in MADE),
     "fetched": tuple(entry.name for entry in FETCHED),
     "large": tuple(entry.name for entry in LARGE),
     "imagenet": tuple(entry.name for entry in LARGE if entry.recipe == "imagenet"),
