@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from protocol.sets import GROUPS, IMAGES, KEEL, KINDS, SETS, TABLES
 from protocol.sources import MAX_ROWS, KeelTable, Places
+from sklearn.neighbors import KNeighborsClassifier
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_groups_hold_sets_of_their_kind():
     assert {SETS[name].kind for name in GROUPS["clean"]} == {"clean"}
     assert {SETS[name].kind for name in GROUPS["noisy"]} == set(KINDS) - {"clean"}
     assert all(SETS[n].source.is_image for n in GROUPS["images"] + GROUPS["few images"])
-    parts = ("clean", "noisy", "images", "few images", "fetched", "large")
+    parts = ("clean", "noisy", "images", "few images", "made", "fetched", "large")
     assert sorted(GROUPS["all"]) == sorted(name for part in parts for name in GROUPS[part])
     chosen_by = {name for part in ("development", "tables", "keel") for name in GROUPS[part]}
     assert not set(GROUPS["unseen"]) & chosen_by
@@ -84,3 +85,19 @@ def test_set_has_the_labels_of_its_kind(tables, tmp_path):
     again = SETS["segment symmetric 50%"].load(places, 0)
     np.testing.assert_array_equal(noisy.given, again.given)
     assert human.n_classes == 3
+
+
+def test_made_rows_are_what_they_say(tmp_path):
+    places = Places(noise=tmp_path)
+    for name in GROUPS["made"]:
+        data, again, other = (SETS[name].load(places, seed) for seed in (0, 0, 1))
+        assert (len(data.X), len(data.X_test)) == (SETS[name].source.n_rows, 1500)
+        np.testing.assert_array_equal(data.X, again.X)
+        assert not np.array_equal(data.X_test, other.X_test)
+    bits = SETS["parity symmetric 40%"].load(places, 0)
+    assert bits.is_right.mean() == pytest.approx(0.6, abs=0.01)
+    # Standardized bits have the sign of their bit.
+    np.testing.assert_array_equal((bits.X_test[:, :3] > 0).sum(axis=1) % 2, bits.y_test)
+    spirals = SETS["spirals clean"].load(places, 0)
+    nearest = KNeighborsClassifier(1).fit(spirals.X_test, spirals.y_test)
+    assert nearest.score(spirals.X, spirals.true) > 0.9
