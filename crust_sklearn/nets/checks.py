@@ -192,39 +192,25 @@ def check_module(net: Any, x: Any, y: Any, name: str = "X") -> None:
     check_output(get_logits(output), len(y), len(net.classes_), net.module_)
 
 
-def check_criterion(net: Any, x: Any, codes: np.ndarray) -> None:
-    """Refuse a criterion that fails on logits and labels, or does not reduce its losses to one.
+def explain_criterion(error: Exception, y_pred: Any, y_true: Any, net: Any) -> ValueError:
+    """Return an error that says what a criterion was given, where torch says that it fails."""
+    name, given = type(net.criterion_).__name__, torch.as_tensor(y_true)
+    return ValueError(
+        f"criterion={name} fails on an output of shape {tuple(y_pred.shape)}, {y_pred.dtype}, with "
+        f"labels of shape {tuple(given.shape)}, {given.dtype}: {error}. Give one that takes these, "
+        "and its tensors, as criterion__weight, in the dtype of the output."
+    )
 
-    Parameters
-    ----------
-    net : NoisyLabelClassifier
-        Initialized; one with losses of its own is not checked.
-    x
-        A small batch.
-    codes : ndarray of shape (n_rows,), dtype int64
-        Its labels.
-    """
-    if net.has_own_get_loss or net.has_own_get_losses:
-        return
-    name = f"criterion={type(net.criterion_).__name__}"
-    with evaluating(net), torch.no_grad():
-        output = get_logits(net.infer(x))
-        try:
-            loss = net.get_loss(output, torch.as_tensor(codes, device=output.device))
-        except ValueError:  # in the words of the criterion, which may need more rows than these
-            return
-        except Exception as error:
-            raise ValueError(
-                f"{name} fails on an output of shape {tuple(output.shape)}, {output.dtype}, with "
-                f"labels of shape {codes.shape}, torch.int64: {error}. Give one that takes these, "
-                "and its tensors, as criterion__weight, in the dtype of the output."
-            ) from error
-    if torch.is_tensor(loss) and loss.numel() != 1:
-        raise ValueError(
-            f"{name} returns losses of shape {tuple(loss.shape)} for {len(codes)} rows, and a "
-            "batch has one. Leave criterion__reduction at 'mean': where the loss of each row is "
-            "needed, it is asked for."
-        )
+
+def check_reduced(loss: Any, net: Any) -> Any:
+    """Return the loss of a batch; refuse one for each row."""
+    if not torch.is_tensor(loss) or loss.numel() == 1:
+        return loss
+    raise ValueError(
+        f"criterion={type(net.criterion_).__name__} returns losses of shape {tuple(loss.shape)}, "
+        "and a batch has one. Leave criterion__reduction at 'mean': where the loss of each row is "
+        "needed, it is asked for."
+    )
 
 
 def check_trainable(net: Any) -> None:

@@ -200,7 +200,6 @@ class NoisyLabelClassifier(
         if not training.fit_params:
             few = np.arange(min(2, len(training.rows)))
             checks.check_module(self, *training.fetch(few))
-            checks.check_criterion(self, training.fetch(few)[0], training.codes[few])
             if self.selection_dataset is not None:
                 checks.check_module(self, *training.fetch_judged(few), name="selection_dataset")
 

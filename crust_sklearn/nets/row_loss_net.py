@@ -14,8 +14,7 @@ from torch.utils.data import default_collate
 from ..data import BatchedDataset, CoresetDataset, MixedBatch, RowBatch, is_plain, keep_batch, mix
 from ..data.inputs import takes_names
 from ..gradients import check_losses, get_logits, make_unreduced
-from . import loading, processes
-from .checks import check_row_losses
+from . import checks, loading, processes
 from .divergence import check_last_batch
 from .labelled_net import LabelledNet
 from .training import Training
@@ -112,8 +111,7 @@ class RowLossNet(LabelledNet):
             If the criterion gives none.
         """
         with self._unreduced():
-            # skorch's own: a get_loss of a subclass adds what it adds to the batch.
-            losses = super().get_loss(y_pred, y_true)
+            losses = self._ask_criterion(y_pred, y_true)
         return check_losses(losses, len(y_true), getattr(self, "criterion_", None))
 
     def make_step(self, step_fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -238,11 +236,20 @@ class RowLossNet(LabelledNet):
         loss : tensor of shape ()
         """
         if _is_unweighted(batch) and not self.has_own_get_losses:
-            loss = super().get_loss(get_logits(y_pred), y_true)
+            loss = checks.check_reduced(self._ask_criterion(get_logits(y_pred), y_true), self)
         else:
             loss = self._get_weighted_loss(batch, y_pred, y_true)
         added = self.get_added_loss(y_pred, batch.rows)
         return loss if added is None else loss + added
+
+    def _ask_criterion(self, y_pred: Any, y_true: Any) -> Any:
+        """Return what skorch's own get_loss does; that of a subclass adds what it adds."""
+        try:
+            return super().get_loss(y_pred, y_true)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise checks.explain_criterion(error, y_pred, y_true, self) from error
 
     def get_added_loss(self, y_pred: Any, rows: Tensor) -> Tensor | None:
         """Return what is added to the loss of a training batch; None, as here, for nothing.
@@ -299,7 +306,7 @@ class RowLossNet(LabelledNet):
     def _get_weighed(self, y_pred: Any, y: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses, and what each counts in their mean."""
         logits, y = get_logits(y_pred), to_tensor(y, device=self.device)
-        losses = check_row_losses(self.get_losses(logits, y, rows.to(logits.device)), len(y))
+        losses = checks.check_row_losses(self.get_losses(logits, y, rows.to(logits.device)), len(y))
         return losses, self._count_rows(y).to(losses)
 
     def _count_rows(self, y: Tensor) -> Tensor:
@@ -329,8 +336,9 @@ class RowLossNet(LabelledNet):
         return y_pred if is_done else y_pred.softmax(dim=1)
 
     def _get_predict_nonlinearity(self) -> Any:
-        # skorch's "auto" knows the criteria of torch by name, and takes others' logits for done.
-        if self.predict_nonlinearity == "auto":
+        # skorch's "auto" knows the criteria of torch by name, and takes others' logits for done. Of
+        # several criteria, or one of another name, nothing is known here either.
+        if self.predict_nonlinearity == "auto" and self._criteria == ["criterion"]:
             return self.get_probabilities
         return super()._get_predict_nonlinearity()
 
@@ -348,7 +356,7 @@ class RowLossNet(LabelledNet):
         """
         if not self.has_own_get_loss:
             losses = self.get_losses(get_logits(y_pred), y_true, rows)
-            return check_row_losses(losses, len(y_true))
+            return checks.check_row_losses(losses, len(y_true))
         with self._unreduced():
             losses = self.get_loss(y_pred, y_true)
         return check_losses(losses, len(y_true), getattr(self, "criterion_", None))
