@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from skorch.history import History
 
 from crust_sklearn.coreset_history import CoresetHistory
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 # Columns of the history that no two runs have in common.
 TIMES = ("dur", "selection_dur")
