@@ -104,6 +104,15 @@ def assert_close(found, wanted, rtol=1e-4, atol=1e-4):
             np.testing.assert_allclose(found[name], value, rtol, atol, err_msg=name)
 
 
+def assert_goes_on(net, whole, accelerator):
+    """Compare with a training in one go: of two processes, to the last bit.
+
+    Of more, the sum of their gradients is rounded as the order has it in which they are added.
+    """
+    exact = accelerator.num_processes == 2
+    assert_close(describe(net), describe(whole), *((0, 0) if exact else (1e-3, 1e-5)))
+
+
 def assert_alike(net):
     """Return what a net has learnt; in every process, it is the same to the last bit."""
     first, *others = exchange(net, describe(net))
@@ -250,8 +259,7 @@ def check_partial_fit(accelerator):
     whole = make(CRUSTClassifier, accelerator).fit(X, NOISY)
     parts = make(CRUSTClassifier, accelerator, max_epochs=2).partial_fit(X, NOISY)
     parts.set_params(max_epochs=3).partial_fit(X, NOISY)
-    wanted, found = describe(whole), describe(parts)
-    assert_close(found, wanted, rtol=0, atol=0)
+    assert_goes_on(parts, whole, accelerator)
     assert_alike(parts)
 
 
@@ -346,7 +354,8 @@ def check_resuming(accelerator):
             assert len(killed.history) == 4
             callbacks = [checkpoint, LoadInitState(checkpoint)]
             net = make(cls, accelerator, callbacks=callbacks).fit(X, NOISY)
-            assert_close(assert_alike(net), describe(whole), rtol=0, atol=0)
+            assert_goes_on(net, whole, accelerator)
+            assert_alike(net)
 
 
 # -- what one of them does, and what all refuse ----------------------------------------------
