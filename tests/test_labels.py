@@ -172,11 +172,10 @@ def test_booleans_of_pandas_are_booleans(make):
     [
         ("Int64", [2**60 + 1, 2**60 + 2, 2**60 + 1], np.int64),
         ("UInt8", [1, 0, 1], np.uint8),
-        ("boolean", [True, False, True], np.bool_),
         ("int32", [1, 0, 1], np.int32),
     ],
 )
-def test_integers_and_booleans_of_pandas_stay_what_they_are(kind, dtype, values, expected):
+def test_integers_of_pandas_stay_what_they_are(kind, dtype, values, expected):
     y = pd.Series(values, dtype=dtype)
     with pytest.warns(DataConversionWarning) if kind == "one column" else nullcontext():
         found = check_labels(y if kind == "Series" else y.to_frame())
@@ -184,7 +183,6 @@ def test_integers_and_booleans_of_pandas_stay_what_they_are(kind, dtype, values,
     assert found.tolist() == values
 
 
-@pytest.mark.parametrize("dtype", ["Int64", "boolean"])
-def test_missing_integers_and_booleans(dtype):
+def test_missing_integers():
     with pytest.raises(ValueError, match="Give every row a label"):
-        check_labels(pd.Series([1, 0, None], dtype=dtype))
+        check_labels(pd.Series([1, 0, None], dtype="Int64"))

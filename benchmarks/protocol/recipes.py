@@ -44,7 +44,7 @@ class DeepMLP(nn.Module):
 
 
 def is_bfloat16_fast():
-    """Return whether the CPU has instructions for bfloat16; others take 15 times as long by it."""
+    """Return whether the CPU has instructions for bfloat16; others take far longer by it."""
     has = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest torch
     return any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 

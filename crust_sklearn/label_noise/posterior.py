@@ -94,7 +94,7 @@ def get_label_posterior(
     """
     top = TopPredictions.of(predictions)
     n_classes, n_kept = top.n_classes, top.values.shape[1]
-    fitted = _spread(sample_weight, n_classes, n_kept)
+    fitted = _draw_rows(sample_weight, n_classes, n_kept)
     of_fitted = replace(top[fitted], values=top.values[fitted].astype(np.float32))
     rest = codes[fitted], sample_weight[fitted]
     shares, _ = calibrate(of_fitted, *rest, _make_identity(n_classes)).get_shares(of_fitted)
@@ -116,7 +116,7 @@ def get_label_posterior(
     return LabelPosterior(right, suggested, best_other)
 
 
-def _spread(weights: np.ndarray, n_classes: int, n_kept: int) -> np.ndarray:
+def _draw_rows(weights: np.ndarray, n_classes: int, n_kept: int) -> np.ndarray:
     """Return rows that count, drawn by a fixed seed, not more than are needed."""
     rows = np.flatnonzero(weights > 0.0)
     most = int(np.clip(FITTED_SIZE // n_classes, MIN_FITTED, MAX_FITTED))

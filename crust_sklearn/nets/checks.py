@@ -215,8 +215,9 @@ def check_reduced(loss: Any, net: Any) -> Any:
 
 def check_trainable(net: Any) -> None:
     """Refuse a net of which nothing can be trained."""
-    parts = (net.module_, getattr(net, "criterion_", None))
-    if not any(p.requires_grad for part in parts if part is not None for p in part.parameters()):
+    parts = [net.module_, getattr(net, "criterion_", None)]
+    modules = [part for part in parts if isinstance(part, nn.Module)]
+    if not any(p.requires_grad for part in modules for p in part.parameters()):
         raise ValueError(
             "No parameter of the module requires a gradient, so that nothing can be trained. "
             "Leave requires_grad at True for some, as those of the last layer."

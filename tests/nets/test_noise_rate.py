@@ -140,15 +140,14 @@ def test_auto_of_images_is_what_the_open_warmup_finds(monkeypatch):
 
 
 def test_rows_that_cannot_be_told_apart_do_not_count_as_wrong():
-    features = np.repeat([-1.0, 1.0, 0.0], [100, 100, 200])[:, None]
-    codes = np.concatenate([np.repeat([0, 1], 100), np.tile([0, 1], 100)])
+    features = np.repeat([-1.0, 1.0, 0.0], [100, 100, 400])[:, None]
+    codes = np.concatenate([np.repeat([0, 1], 100), np.tile([0, 1], 200)])
     codes[:10] = 1
-    weights = np.ones(400)
+    weights = np.ones(600)
     weights[:5] = 0
     quality = LabelQuality.start(codes, 2, weights).update(features)
-    found = noise_rate.compute_sure_noise(quality)
-    assert found == pytest.approx(5 / 195, abs=0.03)
-    assert quality.noise_rate > 2 * max(found, 5 / 195)
+    assert quality.noise_rate > 0.1
+    assert noise_rate.compute_sure_noise(quality) == pytest.approx(5 / 195, abs=0.03)
 
 
 def test_auto_of_images_goes_on_over_calls():
