@@ -198,9 +198,9 @@ def test_surely_predicted_clean_labels_are_right():
 # -- priors -----------------------------------------------------------------------------------
 
 
-def make_rare(n_wrong):
+def make_rare(n_wrong, seed=0):
     """A class of 1 %, whose rows are predicted with more of it than others, but never as it."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     codes = np.repeat([0, 1], [1980, 20])
     rare = np.where(codes, rng.uniform(0.2, 0.4, 2000), rng.uniform(0.0, 0.1, 2000))
     predictions = np.maximum(np.column_stack([1 - rare, rare]), 1e-4)
@@ -218,9 +218,13 @@ def test_a_rare_class_without_wrong_labels_is_not_listed():
 
 
 def test_wrong_labels_of_a_rare_class_are_listed():
-    predictions, codes = make_rare(20)
-    found = get_label_posterior(predictions, codes, np.ones(2000))
-    np.testing.assert_array_equal(np.flatnonzero(found.right < 0.5), np.arange(20))
+    is_listed = []
+    for seed in range(20):
+        predictions, codes = make_rare(10, seed)
+        is_listed.append(get_label_posterior(predictions, codes, np.ones(2000)).right < 0.5)
+    assert not np.any(np.array(is_listed)[:, 10:])
+    # Of ten that are drawn, the one nearest to the rare class may look like its rows.
+    assert np.mean(np.array(is_listed)[:, :10]) > 0.9
 
 
 @pytest.mark.parametrize(("n_rows", "n_classes"), [(8192, 2), (12286, 3), (20476, 5)])
