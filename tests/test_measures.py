@@ -99,7 +99,7 @@ def test_some_rows_reach_the_bound():
 
 @NORMS
 @given(st.integers(1, 15), st.integers(1, 6), st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_error_is_at_least_one(norm, n_rows, n_features, seed):
     rng = np.random.RandomState(seed)
     A = rng.standard_normal((n_rows, n_features)).astype(rng.choice(["float32", "float64"]))
@@ -145,7 +145,7 @@ def test_duplicates_are_covered_at_radius_zero(factor):
 
 
 @given(st.integers(2, 25), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_coverage_grows(n_rows, seed):
     rng = np.random.RandomState(seed)
     X, order = rng.standard_normal((n_rows, 2)), rng.permutation(n_rows)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skorch.dataset
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Subset, default_collate
 
@@ -93,7 +93,6 @@ def find(x):
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.integers(0, 10**6))
-@settings(deadline=None)
 def test_mixed_batches_hold_partners_of_the_pool(positions, seed):
     rows = np.array([3, 7, 2, 10, 0, 11])
     numbers = 50 - np.arange(N)
@@ -113,7 +112,6 @@ def test_mixed_batches_hold_partners_of_the_pool(positions, seed):
 
 
 @given(st.integers(1, N), st.integers(0, 10**6))
-@settings(deadline=None)
 def test_plain_mixup_takes_partners_from_the_batch(n_rows, seed):
     positions = list(range(n_rows))
     batch, y = mixed(pools=None, seed=seed, numbers=np.arange(N) + 7).__getitems__(positions)

@@ -20,7 +20,7 @@ def pools(draw):
 
 
 @given(pools(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_partners_come_from_the_pool_and_all_of_it(problem, seed):
     pool, chosen = problem
     rng = np.random.default_rng(seed)
@@ -33,7 +33,6 @@ def test_partners_come_from_the_pool_and_all_of_it(problem, seed):
 
 
 @given(pools(), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_an_epoch_has_a_share_and_a_partner_for_each_chosen_row(problem, seed):
     pool, chosen = problem
     mixtures = Mixing((1.0, 0.3), pool).draw(chosen, np.random.default_rng(seed))

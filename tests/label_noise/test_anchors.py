@@ -63,7 +63,7 @@ def move_classes(predictions, codes, seed):
 
 
 @given(problem=predicted_labels())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_anchors_class_by_class(problem):
     predictions = problem[0]
     expected = {}
@@ -86,7 +86,7 @@ def test_how_many_rows_are_anchors(n_rows, n_anchors):
 
 
 @given(problem=predicted_labels())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_transitions_entry_by_entry(problem):
     predictions, codes, weights = problem
     found = get_transitions(predictions, codes, weights).toarray()
@@ -99,7 +99,7 @@ def test_transitions_entry_by_entry(problem):
 
 
 @given(problem=predicted_labels(), power=st.integers(-40, 40))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_unit_of_the_weights_does_not_matter(problem, power):
     predictions, codes, weights = problem
     plain, scaled = (
@@ -115,7 +115,7 @@ def test_the_unit_of_the_weights_does_not_matter(problem, power):
 
 
 @given(problem=predicted_labels())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_ratios_entry_by_entry(problem):
     predictions, codes, weights = problem
     transitions = get_transitions(predictions, codes, weights).toarray()
@@ -144,7 +144,7 @@ def test_ratios_follow_from_the_transitions(rate, expected):
 
 
 @given(problem=predicted_labels(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_ratios_of_classes_in_another_order(problem, seed):
     predictions, moved, codes, order = move_classes(*problem[:2], seed)
     ratios = get_min_ratios(predictions, problem[1], problem[2]).toarray()
@@ -177,13 +177,13 @@ def slow_sure_noise(predictions, codes, weights):
 
 
 @given(problem=predicted_labels(max_rows=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_sure_noise_row_by_row(problem):
     assert get_sure_noise(*problem) == pytest.approx(slow_sure_noise(*problem), abs=1e-12)
 
 
 @given(problem=predicted_labels(max_rows=200), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_sure_noise_of_classes_in_another_order(problem, seed):
     predictions, moved, codes, _ = move_classes(*problem[:2], seed)
     noise = get_sure_noise(predictions, problem[1], problem[2])

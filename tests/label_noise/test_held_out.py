@@ -54,7 +54,7 @@ def get_error(predictions, codes, weights):
     ridge=st.sampled_from(RIDGES),
     with_zeros=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_row_is_predicted_by_the_others(seed, n_rows, n_features, ridge, with_zeros):
     rng = np.random.default_rng(seed)
     H = rng.standard_normal((n_rows, n_features)) + 5.0

@@ -353,7 +353,7 @@ def problems(draw):
 
 
 @given(problem=problems(), n_updates=st.integers(1, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_holds_for_any_rows(problem, n_updates):
     features, codes, n_classes, weights = problem
     quality = judge(features, codes, n_classes, weights, n_updates)
@@ -538,7 +538,7 @@ def test_what_a_label_must_get_is_decided_by_the_first_selection():
     powers=st.lists(st.sampled_from([-150, -12, 0, 3, 150, 300]), min_size=3, max_size=3),
     dtype=st.sampled_from(["float32", "float64"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_blocks_are_centred_and_of_mean_square_one(seed, widths, powers, dtype):
     rng = np.random.default_rng(seed)
     raw = [rng.standard_normal((20, width)) + rng.uniform(-3, 3, width) for width in widths]

@@ -59,7 +59,7 @@ sizes = {
 
 
 @given(**sizes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_largest_and_the_own_are_kept(n_rows, n_classes, n_kept, seed):
     predictions, codes = make_predictions(n_rows, n_classes, seed)
     top = TopPredictions.keep(predictions, codes, n_kept)
@@ -79,7 +79,7 @@ def test_the_largest_and_the_own_are_kept(n_rows, n_classes, n_kept, seed):
 
 
 @given(**sizes, n=st.integers(2, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_mean_is_that_of_what_both_keep(n_rows, n_classes, n_kept, seed, n):
     predictions, codes = make_predictions(n_rows, n_classes, seed)
     more = make_predictions(n_rows, n_classes, seed + 1)[0]
@@ -103,7 +103,7 @@ def test_the_mean_is_that_of_what_both_keep(n_rows, n_classes, n_kept, seed, n):
 
 
 @given(n_classes=st.integers(1, 6), share=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pairs_are_a_matrix(n_classes, share, seed):
     rng = np.random.default_rng(seed)
     matrix = np.repeat(rng.random((n_classes, 1)), n_classes, axis=1)
@@ -230,7 +230,7 @@ def test_the_loss_and_its_slopes_count_them_too(monkeypatch):
 
 
 @given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(33, 60), n_updates=st.integers(1, 2))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_what_holds_for_any_rows_of_many_classes(seed, n_classes, n_updates):
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((70, 4))

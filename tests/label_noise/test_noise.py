@@ -58,7 +58,7 @@ def test_keeps_the_type_of_the_labels(y, kind):
     kind=st.sampled_from(["symmetric", "asymmetric"]),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_keeps_to_the_rate_overall_and_in_each_class(counts, rate, kind, seed):
     y = np.repeat(np.arange(len(counts)), counts)
     noisy = make_label_noise(y, kind, rate, random_state=seed)
@@ -69,7 +69,7 @@ def test_keeps_to_the_rate_overall_and_in_each_class(counts, rate, kind, seed):
 
 
 @given(seed=st.integers(0, 1000), kind=st.sampled_from(["symmetric", "asymmetric", "instance"]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_same_seed_same_labels(seed, kind):
     y = LABELS["ints"]
     first = make_label_noise(y, kind, 0.5, X=X, random_state=seed)

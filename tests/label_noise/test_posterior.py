@@ -101,7 +101,7 @@ def test_rows_by_bayes_one_by_one(batch, minimized, monkeypatch):
 
 
 @given(problem=predicted_labels())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_holds_for_any_rows(problem):
     predictions, codes, weights = problem
     before = [array.copy() for array in problem]
@@ -251,7 +251,7 @@ def test_a_class_without_rows_is_not_suggested():
 
 
 @given(problem=predicted_labels(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_rows_of_weight_zero_change_nothing_for_the_others(problem, seed):
     predictions, codes, weights = problem
     counts = weights > 0

@@ -30,7 +30,7 @@ def slow_confident_joint(y, proba):
 
 
 @given(st.integers(2, 5), st.integers(0, 60), st.sampled_from([0.2, 1.0, 5.0]), SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_confident_joint_row_by_row(n_classes, n_more, spread, seed):
     rng = np.random.RandomState(seed)
     y = np.r_[np.arange(n_classes), rng.randint(0, n_classes, n_more)]
@@ -45,7 +45,7 @@ def test_confident_joint_row_by_row(n_classes, n_more, spread, seed):
 
 @METHODS
 @given(st.integers(2, 40), st.integers(0, 9), SEEDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_exact_probabilities_give_the_exact_matrix(method, n_classes, n_wrong, seed):
     # n_wrong of 20 labels of each class i go to i + 1; no model can know more than T[true class]
     rng = np.random.RandomState(seed)

@@ -14,7 +14,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @given(st.integers(2, 5), SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_corrected_accuracy_is_the_accuracy_on_true_labels(
     random_transitions, every_case, n_classes, seed
 ):

@@ -31,7 +31,7 @@ def test_dmi_is_the_determinant_of_the_confusion_matrix(names, weighted):
 
 
 @given(st.integers(2, 5), SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_noise_multiplies_dmi_by_the_determinant_of_its_matrix(every_case, n_classes, seed):
     rng = np.random.RandomState(seed)
     T = rng.dirichlet(np.ones(n_classes), n_classes)  # any noise, not only what leaves a majority
@@ -43,7 +43,7 @@ def test_noise_multiplies_dmi_by_the_determinant_of_its_matrix(every_case, n_cla
 
 
 @given(st.integers(2, 5), st.integers(5, 60), SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_dmi_is_bounded_symmetric_and_blind_to_names(n_classes, n_rows, seed):
     rng = np.random.RandomState(seed)
     labels = np.arange(n_classes)

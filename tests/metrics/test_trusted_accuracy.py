@@ -11,7 +11,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @given(st.integers(1, 30), SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_trusted_accuracy_is_the_accuracy_on_the_trusted_rows(n_rows, seed):
     rng = np.random.RandomState(seed)
     y_true, y_pred = rng.randint(0, 3, (2, n_rows))

@@ -28,7 +28,7 @@ def make_images(n_samples=300, channels=2, height=3, width=4):
 
 
 @given(padding=st.integers(0, 3), flip=st.booleans(), height=st.integers(1, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_result_is_a_crop_of_its_own_padded_image(padding, flip, height):
     X = torch.randn(4, 2, height, 3)
     out = RandomCropFlip(padding, flip)(X)

@@ -135,7 +135,7 @@ def test_callbacks_see_batches_as_skorchs_and_the_rows():
     assert sorted(sees.seen_) == sorted([*Y] * 2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 89), min_size=1, max_size=90, unique=True))
 def test_planned_rows_are_trained_on_and_no_others(rows):
     net = make(plan=EpochPlan(np.array(rows)), max_epochs=1).fit(X, Y)

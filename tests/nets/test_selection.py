@@ -51,7 +51,7 @@ def select(strategy="smallest-norm", *, size=1.0, weights=None, quality=QUALITY,
 # S2
 @every_group_by
 @given(is_trusted=hnp.arrays(bool, N).filter(any), has_weights=st.booleans())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_auto_size_and_smallest_residuals_choose_the_trusted_rows_themselves(
     group_by, is_trusted, has_weights
 ):

@@ -244,7 +244,7 @@ class Filled:
             assert reviewed.decision[row] == decision
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_round_trip_through_a_table(judged, data):
     filled = Filled(data.draw, judged)
@@ -263,7 +263,7 @@ def test_round_trip_through_a_table(judged, data):
         filled.check(apply_review(filled.y, path))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_round_trip_through_a_frame(judged, data):
     filled = Filled(data.draw, judged)

@@ -20,7 +20,6 @@ SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 
 
 @given(SIZES, st.floats(0.001, 1.0))
-@settings(deadline=None)
 def test_float_budget_is_the_share_of_each_class(sizes, fraction):
     for size, budget in zip(sizes, share_budget(sizes, fraction), strict=True):
         assert 1 <= budget <= size
@@ -36,7 +35,7 @@ def test_float_budget_rounds_halves_up(fraction, size, budget):
 
 
 @given(SIZES, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_int_budget_adds_up_and_is_proportional(sizes, data):
     total = data.draw(st.integers(len(sizes), sum(sizes)))
     budgets = np.array(share_budget(sizes, total))
@@ -53,7 +52,7 @@ def test_int_budget_adds_up_and_is_proportional(sizes, data):
 
 
 @given(SIZES, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_int_budget_is_largest_remainder(sizes, data):
     total = data.draw(st.integers(len(sizes), sum(sizes)))
     exact = [divmod(total * size, sum(sizes)) for size in sizes]

@@ -34,7 +34,7 @@ def problems(draw):
 
 @every_strategy
 @given(problem=problems())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_fitted_attributes_agree(strategy, problem):
     X, y, given_weights, size = problem
     selector = CoresetSelector(strategy, coreset_size=size, random_state=0)

@@ -102,7 +102,7 @@ def test_a_sampler_keeps_rows_of_a_memory_map(store):
     block=st.integers(1, 40),
     seed=st.integers(0, 999),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shards_are_read_as_their_concatenation(tmp_path_factory, sizes, block, seed):
     rng = np.random.RandomState(seed)
     folder = tmp_path_factory.mktemp("shards")

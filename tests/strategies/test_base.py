@@ -57,7 +57,7 @@ def problems(draw):
 
 @every_strategy
 @given(problem=problems(), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_coreset_is_what_it_says(strategy, problem, seed):
     X, n_select, given_weights = problem
     coreset = strategy.select(X, n_select, sample_weight=given_weights, random_state=seed)

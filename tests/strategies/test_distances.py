@@ -39,7 +39,7 @@ def test_euclidean_matrix_in_every_tile(n_rows, dtype):
     st.floats(-200, 200),
     st.sampled_from([0.0, 1.0, -1e4]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_euclidean_matrix_at_any_scale_and_offset(X, exponent, offset):
     factor = 10.0**exponent
     distances, scale = distance_matrix((X + offset) * factor)
@@ -135,7 +135,7 @@ def test_a_metric_may_be_negative_by_rounding(n_rows):
     arrays(np.float32, (9, 9), elements=st.integers(0, 5).map(float)),
     st.lists(st.integers(0, 8), min_size=1, max_size=9, unique=True),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nearest_columns_is_argmin(distances, indices):
     distances = np.maximum(distances, distances.T)
     assignment, nearest = nearest_columns(distances, np.array(indices))

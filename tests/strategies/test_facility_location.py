@@ -45,7 +45,7 @@ def integer_problems(draw):
 
 
 @given(integer_problems())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_lazy_kernel_is_the_plain_greedy_also_on_ties(problem):
     distances, weights, n_select, start = problem
     indices, gains = lazy_greedy(distances, weights, n_select, start)
@@ -55,7 +55,7 @@ def test_lazy_kernel_is_the_plain_greedy_also_on_ties(problem):
 
 
 @given(integer_problems(), st.integers(1, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_lazy_kernel_covers_other_points_than_it_chooses_from(problem, n_points):
     distances, weights, n_select, start = problem
     points = np.arange(n_points) % len(distances)
@@ -67,7 +67,7 @@ def test_lazy_kernel_covers_other_points_than_it_chooses_from(problem, n_points)
 
 
 @given(integer_problems())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_lazy_gains_do_not_increase_and_add_up(problem):
     distances, weights, n_select, start = problem
     indices, gains = lazy_greedy(distances, weights, n_select, start)
@@ -76,7 +76,7 @@ def test_lazy_gains_do_not_increase_and_add_up(problem):
 
 
 @given(integer_problems(), st.integers(0, 2**32 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_stochastic_kernel_with_all_rows_as_candidates_is_the_plain_greedy(problem, seed):
     distances, weights, n_select, start = problem
     draws = np.random.RandomState(seed).random_sample((n_select, len(distances)))
@@ -87,7 +87,7 @@ def test_stochastic_kernel_with_all_rows_as_candidates_is_the_plain_greedy(probl
 
 
 @given(integer_problems(), st.integers(1, 4), st.integers(0, 2**32 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_stochastic_kernel_takes_the_best_of_its_distinct_candidates(problem, n_candidates, seed):
     distances, weights, n_select, start = problem
     n_rows = len(distances)

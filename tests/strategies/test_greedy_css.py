@@ -182,7 +182,7 @@ def test_weight_zero_adds_nothing_to_the_error(strategy):
 @given(
     st.integers(1, 20), st.integers(1, 6), st.booleans(), st.booleans(), st.integers(0, 2**32 - 1)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_properties(strategy, n_rows, n_features, coarse, weighted, seed):
     rng = np.random.RandomState(seed)
     A = rng.standard_normal((n_rows, n_features))

@@ -68,7 +68,7 @@ def integer_problems(draw):
 
 
 @given(integer_problems())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_kernel_is_the_plain_definition_also_on_ties(problem):
     distances, weights, start, candidates = problem
     medoids, _, converged = faster_pam(
@@ -79,7 +79,7 @@ def test_kernel_is_the_plain_definition_also_on_ties(problem):
 
 
 @given(integer_problems(), st.integers(1, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_kernel_never_ends_above_its_start_and_tells_whether_it_is_done(problem, max_iter):
     distances, weights, start, candidates = problem
     medoids, n_swaps, converged = faster_pam(
@@ -139,7 +139,7 @@ def test_between_the_best_of_all_subsets_and_greedy():
     weighted=st.booleans(),
     init=st.sampled_from(["greedy", "random"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_objective_is_no_worse_than_greedy_s_and_every_row_occurs_once(
     seed, n_rows, share, rounded, weighted, init
 ):

@@ -105,7 +105,7 @@ def test_ties_of_the_top_go_to_the_longer_row_then_to_the_lower_index():
 
 
 @given(st.integers(1, 30), st.integers(0, 2**32 - 1), st.floats(0.1, 100.0))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_probabilities_add_up_and_are_proportional(n_rows, seed, spread):
     rng = np.random.RandomState(seed)
     size = np.exp(spread * rng.standard_normal(n_rows))
@@ -151,7 +151,7 @@ def test_every_row_is_drawn_with_its_probability():
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1 - 2**-53]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rounding_takes_no_row_twice(n_rows, seed, start):
     rng = np.random.RandomState(seed)
     size = np.exp(20 * rng.standard_normal(n_rows))
@@ -260,7 +260,7 @@ def test_scale_of_rows_and_weights_does_not_matter(strategy, dtype):
 
 @every_variant
 @given(st.integers(1, 20), st.integers(1, 6), st.booleans(), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_properties(strategy, n_rows, n_features, coarse, seed):
     rng = np.random.RandomState(seed)
     A = rng.standard_normal((n_rows, n_features))

@@ -74,7 +74,7 @@ def test_weight_zero_and_zero_rows_come_last():
 
 
 @given(st.integers(1, 20), st.integers(1, 6), st.booleans(), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_properties(n_rows, n_features, coarse, seed):
     rng = np.random.RandomState(seed)
     A = rng.standard_normal((n_rows, n_features))
