@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from ..gradients import get_logits
 from ..label_noise import LabelQuality
+from . import processes
 from .augmenting import AugmentMixin
 from .epoch_plan import EpochPlan
-from .evaluation import evaluating
+from .evaluation import evaluating, unwrapped
 from .loading import has_batch_norm
 from .training import Training
 from .weight_average import WeightAverageMixin
@@ -152,16 +153,6 @@ class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
         """Whether the weights are averaged: the average is the teacher of dropped rows, too."""
         return self.average_weights or self.dropped == CONSISTENCY
 
-    @property
-    def single_process_reason(self) -> str:
-        """Why several processes cannot train the net; "", if they can."""
-        if self.dropped != CONSISTENCY:
-            return ""
-        return (
-            "dropped='consistency' keeps the mean of its predictions from batch to batch, and of "
-            "a whole one, of which each process has a part."
-        )
-
     def check_dropped(self, judges_labels: bool) -> None:
         """Refuse what goes not together with the training on dropped rows.
 
@@ -216,28 +207,47 @@ class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
         Parameters
         ----------
         n_rows : int
+            Of several processes, each gives its part of a batch, and has a part of these rows.
 
         Returns
         -------
         guesses : Guesses or None
             None where no row is dropped, or one alone with BatchNorm.
         """
-        training, draws = self.training_, self._get_draws()
-        assert training is not None
-        if draws is None or (min(n_rows, len(draws.positions)) == 1 and self._has_batch_norm()):
+        draws = self._get_draws()
+        if draws is None:
             return None
-        x, _ = training.fetch_judged(draws.take(n_rows))
-        x = self.to_module(x)
-        with self.averaged(), evaluating(self), torch.no_grad():
-            logits = get_logits(self.infer(x, **training.fit_params))  # type: ignore[attr-defined]
-            p = self.get_probabilities(logits).float()  # type: ignore[attr-defined]
-        mean = self.state_.entries.get(MEAN)
-        mean = torch.full_like(p[0], 1 / p.shape[1]) if mean is None else torch.as_tensor(mean)
-        mean = MEAN_DECAY * to_device(mean, p.device) + (1 - MEAN_DECAY) * p.mean(dim=0)
-        self.state_.entries[MEAN] = mean
-        aligned = p / mean.clamp_min(MIN_MEAN)
+        taken = draws.take(sum(processes.exchange(self, n_rows)))
+        own = taken[processes.get_rank(self) :: processes.count(self)]
+        if len(own) == 1 and has_batch_norm(self.module_):  # type: ignore[attr-defined]
+            own = own[:0]
+        x, p = self._predict_averaged(own)
+        whole = processes.join(self, p)
+        if len(whole):
+            self._move_mean(whole.mean(dim=0))
+        if not len(own):
+            return None
+        aligned = p / self.state_.entries[MEAN].clamp_min(MIN_MEAN)
         sure, codes = (aligned / aligned.sum(dim=1, keepdim=True)).max(dim=1)
         return Guesses(x, codes, sure >= MIN_PREDICTED)
+
+    def _predict_averaged(self, positions: np.ndarray) -> tuple[Any, Tensor]:
+        """Return rows, and their probabilities by the averaged network."""
+        training = self.training_
+        assert training is not None
+        if not len(positions):
+            like = next(self.module_.parameters())  # type: ignore[attr-defined]
+            return None, like.new_zeros(0, len(self.classes_)).float()  # type: ignore[attr-defined]
+        x = self.to_module(training.fetch_judged(positions)[0])
+        with self.averaged(), evaluating(self), torch.no_grad():
+            logits = get_logits(self.infer(x, **training.fit_params))  # type: ignore[attr-defined]
+            return x, self.get_probabilities(logits).float()  # type: ignore[attr-defined]
+
+    def _move_mean(self, latest: Tensor) -> None:
+        mean = self.state_.entries.get(MEAN)
+        mean = torch.full_like(latest, 1 / len(latest)) if mean is None else torch.as_tensor(mean)
+        mean = MEAN_DECAY * to_device(mean, latest.device) + (1 - MEAN_DECAY) * latest
+        self.state_.entries[MEAN] = mean
 
     def _get_draws(self) -> DroppedDraws | None:
         training, state = self.training_, self.state_
@@ -252,9 +262,6 @@ class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
             draws = DroppedDraws(positions, state.epoch, self.get_seed)  # type: ignore[attr-defined]
             training.kept["dropped"] = draws
         return draws
-
-    def _has_batch_norm(self) -> bool:
-        return has_batch_norm(self.module_)  # type: ignore[attr-defined]
 
     def get_added_loss(self, y_pred: Any, rows: Tensor) -> Tensor | None:
         """Return what the dropped rows add to the loss of a training batch.
@@ -279,7 +286,7 @@ class DroppedRowsMixin(AugmentMixin, WeightAverageMixin):
         if guesses is None or not guesses.is_sure.any():
             return added
         other = self.make_view(guesses.x)
-        with own_buffers(self.module_):  # type: ignore[attr-defined]
+        with own_buffers(self.module_), unwrapped(self):  # type: ignore[attr-defined]
             logits = get_logits(self.infer(other, **training.fit_params))  # type: ignore[attr-defined]
         if isinstance(self.criterion_, nn.NLLLoss):  # type: ignore[attr-defined]
             logits = logits.clamp_min(torch.finfo(logits.dtype).tiny).log()

@@ -27,6 +27,27 @@ def unwrap(module: Any) -> Any:
 
 
 @contextmanager
+def unwrapped(net: Any) -> Iterator[None]:
+    """Inside, a net's modules wait for no other process: each may run them as often as it needs.
+
+    Gradients are averaged all the same, if modules have been run once in each process outside.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized.
+    """
+    modules = {f"{name}_": getattr(net, f"{name}_") for name in net._modules}
+    try:
+        for name, module in modules.items():
+            if isinstance(module, DistributedDataParallel):
+                vars(net)[name] = module.module
+        yield
+    finally:
+        vars(net).update(modules)
+
+
+@contextmanager
 def evaluating(net: Any) -> Iterator[None]:
     """Put a net's modules in eval mode, and unwrap them; then back.
 

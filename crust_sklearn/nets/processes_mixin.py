@@ -50,11 +50,8 @@ class ProcessesMixin:
     training_: Training | None
     state_: TrainingState
     callbacks_: list[tuple[str, Any]]
-
-    @property
-    def single_process_reason(self) -> str:
-        """Why several processes cannot train the net; "", if they can."""
-        return ""
+    # Why several processes cannot train the net; "", if they can.
+    single_process_reason = ""
 
     def get_own_seed(self, purpose: str, epoch: int = 0) -> int:
         """Return the seed of a stream that each process has for itself, as that of dropout.

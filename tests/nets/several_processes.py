@@ -218,6 +218,17 @@ def check_stages(accelerator):
     np.testing.assert_array_equal(net.selected_indices_, one.selected_indices_)
 
 
+def check_dropped_rows(accelerator):
+    """The rows that go along with a batch are the same, and so is the mean of the predictions."""
+    views = {"dropped": "consistency", "augment": lambda x: 1.1 * x, "max_epochs": 8}
+    net = compare(accelerator, **views)
+    mean = np.asarray(net.state_.entries["mean_prediction"])
+    np.testing.assert_allclose(mean.sum(), 1.0, rtol=1e-4)
+    without = make(CRUSTClassifier, accelerator, average_weights=True, max_epochs=8).fit(X, NOISY)
+    assert abs(net.predict_proba(X) - without.predict_proba(X)).max() > 0.01
+    assert_alike(make(CRUSTClassifier, accelerator, Normalized, **views).fit(X, NOISY))
+
+
 def check_moving_percentile(accelerator):
     short = {"max_epochs": 3, "lr": 0.003}
     net = compare(accelerator, MentorNetClassifier, burn_in=0.3, **short)
@@ -270,6 +281,24 @@ def check_batch_norm(accelerator):
     net = make(CRUSTClassifier, accelerator, Normalized).fit(X, NOISY)
     assert_alike(net)
     one = make(CRUSTClassifier, module=Normalized).fit(X, NOISY)
+    both = np.intersect1d(net.coreset_indices_, one.coreset_indices_)
+    assert len(both) > 0.9 * max(len(net.coreset_indices_), len(one.coreset_indices_))
+
+
+def check_mixed_parts(accelerator):
+    """Each mixes the rows of its part, of which some have no row with a weight."""
+    views = {
+        "augment": lambda x: x + 0.1 * torch.randn_like(x),
+        "warmup_epochs": 2,
+        "lambda_u": 5.0,
+    }
+    for module, weights in ((MLP, None), (Normalized, (np.arange(N) % 40 == 0).astype(float))):
+        net = make(DivideMixClassifier, accelerator, module, **views)
+        assert_alike(net.fit(X, NOISY, sample_weight=weights))
+        assert len(net.coreset_history_) == 3
+    one = make(DivideMixClassifier, **views).fit(X, NOISY)
+    net = make(DivideMixClassifier, accelerator, **views).fit(X, NOISY)
+    assert abs(net.score(X, NOISY) - one.score(X, NOISY)) < 0.05
     both = np.intersect1d(net.coreset_indices_, one.coreset_indices_)
     assert len(both) > 0.9 * max(len(net.coreset_indices_), len(one.coreset_indices_))
 
@@ -393,6 +422,10 @@ class MixedState(NoisyLabelClassifier):
         return super().get_losses(y_pred, y_true, rows)
 
 
+class Momentum(NoisyLabelClassifier):
+    single_process_reason = "the loss of a batch goes by that of the batch before."
+
+
 class FailingPlan(NoisyLabelClassifier):
     def plan_epoch(self, epoch):
         if epoch == 1 and get_rank(self) == 1:
@@ -420,10 +453,7 @@ def check_refused(accelerator):
     assert_refused("each row", lambda: fit(cls=MixedState))
     few = {"coreset_size": 1, "selector": "uniform", "gradient": "logits", "group_by": None}
     assert_refused(f"too few for an epoch of {accelerator.num_processes}", lambda: fit(**few))
-    views = {"dropped": "consistency", "augment": lambda x: x}
-    assert_refused("dropped='consistency'", lambda: fit(**views))
-    views = {"augment": lambda x: x}
-    assert_refused("mixed within a whole batch", lambda: fit(cls=DivideMixClassifier, **views))
+    assert_refused("goes by that of the batch before", lambda: fit(cls=Momentum))
     sampler = torch.utils.data.SequentialSampler(X)
     params = {"iterator_train__sampler": sampler, "iterator_train__shuffle": False}
     assert_refused("iterator_train__sampler", lambda: fit(cls=NoisyLabelClassifier, **params))

@@ -13,9 +13,10 @@ from torch import Tensor
 from ...data import MixedBatch, RowBatch, mix
 from ...data.reading import apply_to_leaves
 from ...gradients import get_logits, make_unreduced
+from ...nets import processes
 from ...nets.augmenting import AugmentMixin
 from ...nets.batch_choice import BatchChoiceMixin
-from ...nets.evaluation import evaluating
+from ...nets.evaluation import evaluating, unwrapped
 from ...nets.two_networks import TwoNetworkClassifier
 from .mixmatch import (
     average_views,
@@ -31,7 +32,6 @@ from .mixmatch import (
 class MixMatchPair(AugmentMixin, BatchChoiceMixin, TwoNetworkClassifier):
     """The training steps of `DivideMixClassifier`, whose parameters these are."""
 
-    single_process_reason = "rows are mixed within a whole batch, of which each has a part."
     augment: Callable[[Any], Any] | None
     n_views: int
     warmup_epochs: int
@@ -45,6 +45,8 @@ class MixMatchPair(AugmentMixin, BatchChoiceMixin, TwoNetworkClassifier):
     def use_division(self, clean: np.ndarray, epoch: int) -> None:
         """Take, in the coming epoch, rows without their label where this is not probable enough.
 
+        Of several processes, each mixes the rows of its part of a batch.
+
         Parameters
         ----------
         clean : ndarray of shape (n_samples, 2)
@@ -55,7 +57,7 @@ class MixMatchPair(AugmentMixin, BatchChoiceMixin, TwoNetworkClassifier):
         device = next(self.module_.parameters()).device
         self.training_.kept |= {
             "division": torch.as_tensor(clean, dtype=torch.float32, device=device),
-            "mixmatch": np.random.default_rng(self.get_seed("mixmatch", epoch)),
+            "mixmatch": np.random.default_rng(self.get_own_seed("mixmatch", epoch)),
             "n_seen": 0,
         }
 
@@ -83,7 +85,8 @@ class MixMatchPair(AugmentMixin, BatchChoiceMixin, TwoNetworkClassifier):
         x = self.to_module(x)
         views = concatenate([self.to_module(self.make_view(x)) for _ in range(self.n_views)])
         training.kept["views"] = views
-        with torch.no_grad():
+        # A part of a batch without weights has no views; nothing here waits for it.
+        with unwrapped(self), torch.no_grad():
             pair = super().infer(views, **fit_params)
             means = [average_views(logits.softmax(dim=1), self.n_views) for logits in pair]
         return tuple(mean.clamp_min(torch.finfo(mean.dtype).tiny).log() for mean in means)
@@ -105,6 +108,8 @@ class MixMatchPair(AugmentMixin, BatchChoiceMixin, TwoNetworkClassifier):
         training = self.training_
         assert training is not None
         views = training.kept.pop("views", None)
+        if views is None and "division" in training.kept:  # no row has a weight
+            return 0 * first.sum(), 0 * second.sum()
         if views is None:
             losses = super().get_pair_losses(first, second, y_true, batch)
             if not self.entropy_penalty:
@@ -123,7 +128,7 @@ class MixMatchPair(AugmentMixin, BatchChoiceMixin, TwoNetworkClassifier):
             )
             for logits, peer in ((first, False), (second, True))
         )
-        training.kept["n_seen"] += n_rows
+        training.kept["n_seen"] += n_rows * processes.count(self)
         return first_loss, second_loss
 
     def get_mixed_loss(
