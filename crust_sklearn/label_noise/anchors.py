@@ -16,7 +16,7 @@ MAX_RATIO = 0.85
 POWER = 1 / 3
 # The share of the rows predicted as a class, the surest, that show what becomes of its labels.
 ANCHORS = 0.5
-# Rows are as sure as others whose prediction differs by no more.
+# Rows are as sure as others whose prediction differs by no more than this share of it.
 AS_SURE = 0.01
 # The least rows that tell of the labels of a predicted class, and the chance that they mislead.
 MIN_ROWS, RISK = 30, 0.1
@@ -113,8 +113,8 @@ def find_anchors(predictions: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Of rows with the same features, those with another label than the predicted one are predicted a
     little more surely, as it is their own vote that is left out. So no label has a say in which of
-    the rows are anchors that are as sure as the least sure one, to 0.01: each of them counts by the
-    share of them that is needed.
+    the rows are anchors that are as sure as the least sure one, to a hundredth of it: each of them
+    counts by the share of them that is needed.
 
     Parameters
     ----------
@@ -141,11 +141,12 @@ def find_anchors(predictions: Any) -> tuple[np.ndarray, np.ndarray]:
     top = TopPredictions.of(predictions)
     order, sizes = _sort_by_sureness(top.best, top.sure, top.n_classes)
     # One ascending list for all classes: what they are predicted with is from 0 to 1.
-    ranks = 4.0 * top.best[order] - top.sure[order].astype(np.float64)
+    sure = top.sure[order].astype(np.float64)
+    ranks = 4.0 * top.best[order] - sure
     found = np.flatnonzero(sizes)
     begin = (np.cumsum(sizes) - sizes)[found]
     n_anchors = np.minimum(np.maximum(10, (ANCHORS * sizes[found]).astype(np.int64)), sizes[found])
-    first, last, share = _find_equals(ranks, begin, n_anchors)
+    first, last, share = _find_equals(ranks, sure, begin, n_anchors)
     at, sizes = np.arange(len(order)), sizes[found]
     shares = np.where(at < np.repeat(first, sizes), 1.0, np.repeat(share, sizes))
     is_anchor = at < np.repeat(last, sizes)
@@ -199,7 +200,8 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
         if len(rows) < MIN_ROWS:
             continue
         n_rows = np.arange(MIN_ROWS, len(rows) + 1)
-        equals = _find_equals(-sure[rows].astype(np.float64), 0, n_rows)
+        sorted_sure = sure[rows].astype(np.float64)
+        equals = _find_equals(-sorted_sure, sorted_sure, 0, n_rows)
         weights = sample_weight[rows]
         counted = _add_up(weights, *equals)
         others = _add_up(weights * (best[rows] != codes[rows]), *equals)
@@ -219,17 +221,19 @@ def _sort_by_sureness(
 
 
 def _find_equals(
-    ranks: np.ndarray, begin: Any, n_rows: np.ndarray
+    ranks: np.ndarray, sure: np.ndarray, begin: Any, n_rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return which rows are as sure as the last one of some that are surest.
 
-    Those are `n_rows` from `begin` on, by `ranks`, which ascend. Returned are the first row that is
-    as sure, the one after the last, and what each of them counts, so that all counts add up to
-    `n_rows`.
+    Those are `n_rows` from `begin` on, by `ranks`, which ascend as `sure` descends in a class.
+    Returned are the first row that is as sure, the one after the last, and what each of them
+    counts, so that all counts add up to `n_rows`.
     """
-    rank = ranks[begin + n_rows - 1]
-    first = np.searchsorted(ranks, rank - AS_SURE, "left")
-    last = np.searchsorted(ranks, rank + AS_SURE, "right")
+    at = begin + n_rows - 1
+    # Of very many classes, all predictions are small.
+    near = AS_SURE * sure[at]
+    first = np.searchsorted(ranks, ranks[at] - near, "left")
+    last = np.searchsorted(ranks, ranks[at] + near, "right")
     return first, last, (begin + n_rows - first) / (last - first)
 
 

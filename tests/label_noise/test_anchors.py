@@ -40,11 +40,12 @@ def sort_by_sureness(predictions):
 
 
 def take_first(own, n_rows, predictions):
-    """The first rows with what each counts: those as sure as the last one, to 0.01, count alike."""
+    """The first rows with what each counts: those as sure as the last one, to 1 %, count alike."""
     sure = [float(predictions[i].max()) for i in own]
     least = sure[:n_rows][-1] if own else 0.0
-    before = [i for i, s in zip(own, sure, strict=True) if s > least + 0.01]
-    equal = [i for i, s in zip(own, sure, strict=True) if least - 0.01 <= s <= least + 0.01]
+    near = 0.01 * least
+    before = [i for i, s in zip(own, sure, strict=True) if s > least + near]
+    equal = [i for i, s in zip(own, sure, strict=True) if least - near <= s <= least + near]
     share = (min(n_rows, len(own)) - len(before)) / max(len(equal), 1)
     return {i: 1.0 for i in before} | {i: share for i in equal}
 
@@ -60,6 +61,17 @@ def move_classes(predictions, codes, seed):
 
 
 # -- anchors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_classes", [4, 3000])
+def test_the_surest_are_anchors_however_many_classes(n_classes):
+    """Of many classes, the best has a small probability, yet some rows are surer."""
+    sure = np.geomspace(1.5, 3.0, 40) / n_classes
+    predictions = np.tile((1 - sure[:, None]) / (n_classes - 1), n_classes)
+    predictions[:, 1] = sure
+    rows, shares = find_anchors(predictions)
+    np.testing.assert_array_equal(rows, np.arange(39, 19, -1))
+    np.testing.assert_array_equal(shares, 1.0)
 
 
 @given(problem=predicted_labels())
