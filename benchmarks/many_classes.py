@@ -9,8 +9,8 @@
 - allenoise: 500 000 rows of 64 features and 5 692 classes, the shape of AlleNoise: LabelAuditor,
   and what CRUSTClassifier chooses by default from these features.
 - imagenet: LabelAuditor on 1 281 167 rows of 512 features and 1 000 classes in a memory map.
-- training: an epoch of plain training and one selection by CRUSTClassifier, 20 000 rows of 64
-  features and 10 000 classes.
+- training: epochs of plain training and one selection by CRUSTClassifier, 20 000 rows of 64
+  features and 10 000 classes: by default, and as in the paper by each of its gradients.
 
 Each shape in a fresh process. Float32 features around a mean of each class, and labels of which a
 fifth is drawn anew. The unit of time is two passes that read the features, or, in training, the
@@ -47,6 +47,8 @@ SHAPES = {
 SHORT = {"classes": (20, 20), "rows": (100, 1), "allenoise": (50, 50), "imagenet": (100, 20)}
 SHORT["training"] = (10, 10)
 MAPPED = ("rows", "imagenet")
+# Of the paper's settings, by which rows of a class are compared.
+GRADIENTS = ("features", "logits", "last-layer")
 PART = 2**16
 TIMEOUT = 3 * 3600.0
 
@@ -167,37 +169,49 @@ def choose(shape, is_mapped):
     }  # fmt: skip
 
 
-def train(shape, is_mapped):
-    """Train for two epochs by CRUSTClassifier, of which the second begins with a selection."""
+def train(shape, is_mapped, gradient=None):
+    """Train by CRUSTClassifier for its warm-up, and an epoch that begins with a selection.
+
+    By the paper's settings, with a gradient of these; None: by default, after one epoch.
+    """
     from crust_sklearn import CRUSTClassifier  # here: it imports torch
     from crust_sklearn.modules import MLP
+    from crust_sklearn.settings import PAPER
 
     n_rows, n_features, n_classes = shape
     true, given = make_labels(n_rows, n_classes)
     X = make_features(true, n_features, n_classes)
-    net = CRUSTClassifier(MLP, max_epochs=1, verbose=0, random_state=0)
+    settings = {} if gradient is None else PAPER | {"gradient": gradient}
+    n_epochs = settings.get("warmup_epochs", 1)
+    net = CRUSTClassifier(MLP, **settings, max_epochs=n_epochs, verbose=0, random_state=0)
     with Memory() as of_module:
         net.partial_fit(X, given, classes=np.arange(n_classes))
     start, cpu = time.perf_counter(), time.process_time()
     with Memory() as memory:
-        net.partial_fit(X, given)
+        net.set_params(max_epochs=1).partial_fit(X, given)
     found = {"seconds": net.history[-1, "selection_dur"], "cpu": time.process_time() - cpu}
     chosen = net.coreset_indices_
     return found | {
         "unit": net.history[0, "dur"], "added": memory.added, "plain": of_module.added,
-        "noise": np.mean(true != given), "found": net.noise_rate_,
+        "noise": np.mean(true != given), "found": getattr(net, "noise_rate_", np.nan),
         "right": np.mean(true[chosen] == given[chosen]), "epoch": time.perf_counter() - start,
     }  # fmt: skip
 
 
 def list_calls(sections, short):
-    """Return the shapes to run, with the functions that do it."""
+    """Return the shapes to run, with the functions that do it and what these are given."""
     for section in sections:
         for n_rows, n_features, n_classes in SHAPES[section]:
             rows, classes = SHORT[section] if short else (1, 1)
             shape = n_rows // rows, n_features, max(10, n_classes // classes)
+            options = {"shape": shape, "is_mapped": section in MAPPED}
+            if section == "training":
+                yield section, "train", options
+                for gradient in GRADIENTS:
+                    yield section, "train", options | {"gradient": gradient}
+                continue
             for call in ["audit", "choose"] if section == "allenoise" else ["audit"]:
-                yield section, shape, "train" if section == "training" else call
+                yield section, call, options
 
 
 def draw(found, path):
@@ -234,9 +248,9 @@ def main():
     args = parser.parse_args()
     sections = [name for name in SHAPES if args.only is None or name in args.only]
     rows, measured = [], {}
-    for section, shape, call in list_calls(sections, args.short):
-        what = "{} x {}, {} classes".format(*shape)
-        options = {"shape": shape, "is_mapped": section in MAPPED}
+    for section, call, options in list_calls(sections, args.short):
+        shape, gradient = options["shape"], options.get("gradient", "")
+        what = "{} x {}, {} classes".format(*shape) + (gradient and f", by {gradient}")
         try:
             found = run_fresh(f"many_classes:{call}", options, timeout=TIMEOUT)
         except NotRun as error:

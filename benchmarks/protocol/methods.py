@@ -18,6 +18,7 @@ from skorch.dataset import ValidSplit
 from crust_sklearn import CRUSTClassifier
 from crust_sklearn.baselines import SmallLossClassifier
 from crust_sklearn.data.inputs import get_row_shape
+from crust_sklearn.modules import RandomCropFlip
 from crust_sklearn.settings import PAPER, REFERENCE
 
 from .averaged_weights import AverageWeights
@@ -162,6 +163,8 @@ OPTIONS = (
     crust("pseudo-label", RELABEL),
     crust("both", AVERAGE | RELABEL),
 )
+# Beside them on images, of which another view is made.
+CONSISTENCY = crust("consistency", {"dropped": "consistency", "augment": RandomCropFlip(2)})
 EARLY = Method("early stopping", fit_early_stopped)
 # How long to wait until labels are judged.
 WARM_UPS = tuple(crust(f"warm-up of {n} epochs", {"warmup_epochs": n}) for n in (4, 8, 11, 14, 17))
@@ -169,7 +172,10 @@ ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
 
 METHODS = {
     method.name: method
-    for method in (*PUBLISHED, EARLY, *BY_DEFAULT, *AS_PAPER, *OPTIONS, *WARM_UPS, *ABLATION)
+    for method in (
+        *(*PUBLISHED, EARLY, *BY_DEFAULT, *AS_PAPER),
+        *(*OPTIONS, CONSISTENCY, *WARM_UPS, *ABLATION),
+    )
 }
 CRUST = ("plain", "default", "paper", "reference")
 GROUPS = {
@@ -177,6 +183,7 @@ GROUPS = {
     "others": (*CRUST, EARLY.name, *NAMED, "oracle"),
     "as in the papers": tuple(method.name for method in AS_PAPER),
     "options": ("plain", "default", *(method.name for method in OPTIONS), "oracle"),
+    "options on images": ("plain", "default", "average", "pseudo-label", "consistency", "oracle"),
     "warm-ups": ("plain", "default", *(method.name for method in WARM_UPS), "oracle"),
     "ablation": ("default", *CHANGES),
     "constants": ("default", *CONSTANTS),

@@ -53,7 +53,8 @@ class AugmentedCNN(nn.Sequential):
     """A convolutional network, on images shifted and mirrored at random."""
 
     def __init__(self, num_classes, in_channels):
-        net = WhitenedCNN(num_classes, in_channels, mixed_precision=is_bfloat16_fast())
+        options = {"mixed_precision": is_bfloat16_fast(), "average_flips": True}
+        net = WhitenedCNN(num_classes, in_channels, **options)
         super().__init__(RandomCropFlip(padding=2), net)
 
 
@@ -95,7 +96,7 @@ def schedule(policy, **options):
     return [("schedule", LRScheduler(policy=policy, **options))]
 
 
-N_CNN = 22  # epochs
+N_CNN = 24  # epochs
 
 make_steps = partial(schedule, MultiStepLR, milestones=[30, 45], gamma=0.1)
 

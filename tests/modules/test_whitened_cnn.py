@@ -86,6 +86,30 @@ def test_last_layer_is_linear_on_the_largest_of_each_map():
     torch.testing.assert_close(net(X), net.fc(maps.amax(dim=(2, 3))))
 
 
+def test_convolutions_begin_as_partial_identities():
+    first, second = (
+        layer
+        for layer in WhitenedCNN(in_channels=1, widths=(12,)).features
+        if isinstance(layer, nn.Conv2d)
+    )
+    for layer, n_passed in ((first, 8), (second, 12)):
+        X = torch.randn(2, layer.in_channels, 6, 6)
+        assert torch.equal(layer(X)[:, :n_passed], X[:, :n_passed])
+
+
+def test_flips_are_averaged_in_eval_mode_alone():
+    net, X = WhitenedCNN(num_classes=3, widths=(4, 5)), draw_images()
+    net(X)  # sets the first layer
+    net.eval()
+    mean = (net(X) + net(X.flip(-1))) / 2
+    assert not torch.allclose(mean, net(X))
+    net.average_flips = True
+    torch.testing.assert_close(net(X), mean)
+    torch.testing.assert_close(net(X.flip(-1)), net(X))
+    net.train()
+    assert not torch.allclose(net(X), net(X.flip(-1)))
+
+
 def test_mixed_precision_changes_digits_and_not_the_dtype():
     with torch.random.fork_rng():
         torch.manual_seed(0)
