@@ -23,7 +23,7 @@ from crust_sklearn.settings import PAPER, REFERENCE
 
 from .averaged_weights import AverageWeights
 from .changes import CHANGES, CONSTANTS
-from .others import OTHERS
+from .others import OTHERS, sgd
 
 RATE, RIGHT_ROWS = "the share of wrong labels", "which rows are right"
 
@@ -117,6 +117,13 @@ def fit_early_stopped(rows, options):
     return fit_plain(rows, options | {"train_split": split, "callbacks": callbacks})
 
 
+def fit_constant(rows, options):
+    """Train plainly by SGD of a constant rate, a common one of the papers of `AS_PAPER`."""
+    left_out = ("optimizer", "callbacks")
+    options = {k: v for k, v in options.items() if k.partition("__")[0] not in left_out}
+    return fit_plain(rows, options | sgd(0.1, 1e-4))
+
+
 def make_other(other, name, *, as_paper):
     """Return a method of `OTHERS`, by its one default, or by the paper's settings."""
 
@@ -166,6 +173,7 @@ OPTIONS = (
 # Beside them on images, of which another view is made.
 CONSISTENCY = crust("consistency", {"dropped": "consistency", "augment": RandomCropFlip(2)})
 EARLY = Method("early stopping", fit_early_stopped)
+CONSTANT = Method("plain, SGD 0.1", fit_constant)
 # How long to wait until labels are judged.
 WARM_UPS = tuple(crust(f"warm-up of {n} epochs", {"warmup_epochs": n}) for n in (4, 8, 11, 14, 17))
 ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
@@ -173,7 +181,7 @@ ABLATION = tuple(crust(name, *change) for name, change in CHANGES.items())
 METHODS = {
     method.name: method
     for method in (
-        *(*PUBLISHED, EARLY, *BY_DEFAULT, *AS_PAPER),
+        *(*PUBLISHED, EARLY, CONSTANT, *BY_DEFAULT, *AS_PAPER),
         *(*OPTIONS, CONSISTENCY, *WARM_UPS, *ABLATION),
     )
 }
