@@ -25,6 +25,7 @@ REPORTS = {
     "others": ["--sort", "--summary"],
     "others_images": ["--sort"],
     "options": ["--methods", "plain", "default", "average", "pseudo-label", "both", "oracle"],
+    "options_images": [],
     "ablation": ["--against", "default"],
 }
 SCRIPTS = ("audit", "import_time", "jacobian", "scorers")
