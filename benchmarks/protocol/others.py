@@ -20,6 +20,11 @@ def sgd(lr, weight_decay, batch_size=128, **options):
     }
 
 
+def leave_out(options, *names):
+    """Return skorch's parameters without these, and theirs."""
+    return {name: value for name, value in options.items() if name.partition("__")[0] not in names}
+
+
 ADAM = {"optimizer": Adam, "lr": 1e-3, "batch_size": 128}
 
 
@@ -46,8 +51,7 @@ class Other:
             options = options | {"augment": GaussianNoise() if is_table else RandomCropFlip(2)}
         if not as_paper:
             return options
-        kept = ("optimizer", "callbacks")
-        options = {k: v for k, v in options.items() if k.partition("__")[0] not in kept}
+        options = leave_out(options, "optimizer", "callbacks")
         scale = options["max_epochs"] / self.n_epochs
         epochs = {name: max(1, round(scale * value)) for name, value in self.epochs.items()}
         rate = {"noise_rate": min(rows.noise_rate, 0.99)} if self.knows_rate else {}
@@ -65,8 +69,11 @@ class Criterion:
     def get_params(self, rows, options, *, as_paper):
         """Return the parameters for a recipe, whose own criterion's are left out."""
         dropped = ("criterion", *(("optimizer", "callbacks") if as_paper else ()))
-        options = {k: v for k, v in options.items() if k.partition("__")[0] not in dropped}
-        return options | {"criterion": self.criterion} | (self.paper if as_paper else {})
+        return (
+            leave_out(options, *dropped)
+            | {"criterion": self.criterion}
+            | (self.paper if as_paper else {})
+        )
 
     cls = NoisyLabelClassifier
     knows_rate = False
