@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import softmax
-from threadpoolctl import threadpool_limits
 
 from .class_pairs import ClassPairs
+from .threads import limit_threads
 from .top_predictions import MAX_KEPT, TopPredictions
 
 # Of the priors, so that those of classes without rows stay finite.
@@ -155,7 +155,7 @@ def calibrate(
     bounds = [(0.01, None)] + [(None, None)] * top.n_classes
     options = {"ftol": 1e-7}  # of float32
     # Of vectors as short as these, threads make hundreds of steps slower, not faster.
-    with threadpool_limits(1, user_api="blas"):
+    with limit_threads(1):
         found = minimize(
             get_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
         ).x

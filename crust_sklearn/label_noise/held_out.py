@@ -260,13 +260,13 @@ def _choose(
     places, is_own = rows.held.find(tried)
     tried, counts = tried[is_own], counts[is_own]
     parts = _split(len(tried), max(rows.H.shape[1], len(problem.shares)))
+    bases = [rows[places[part]] @ problem.directions for part in parts]
     errors = np.zeros(len(ridges))
     # One after the other: each fit takes n_features x n_classes numbers.
     for i, ridge in enumerate(ridges):
         fit = problem.fit(ridge)
-        for part in parts:
+        for part, B in zip(parts, bases, strict=True):
             own = tried[part]
-            B = rows[places[part]] @ problem.directions
             residuals, rest = fit.get_residuals(B, codes[own], w[own])
             squares = _to_numpy((residuals * residuals).sum(axis=1))
             errors[i] += counts[part] @ (squares / rest**2)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .anchors import get_min_ratios, get_sure_noise
@@ -17,6 +16,7 @@ from .held_out import predict_in_parts
 from .judging_features import MAX_FEATURES, project_features
 from .own_rows import OwnRows
 from .posterior import LabelPosterior, get_label_posterior
+from .threads import limit_threads
 from .top_predictions import MAX_KEPT, TopPredictions
 
 # With fewer multiplications, threads save little, and fight with torch's for the cores.
@@ -359,7 +359,7 @@ def predict_labels(
     is_small = n_rows * rows.values.shape[1] ** 2 < MIN_THREADED
     n_threads = 1 if is_small else None
     bar = tqdm(total=n_rows, desc="labels judged", unit=" rows", disable=not verbose)
-    with threadpool_limits(n_threads, user_api="blas"), bar:
+    with limit_threads(n_threads), bar:
         for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
             np.maximum(found, MIN_SHARE, out=found)
             found /= found.sum(axis=1, keepdims=True)
