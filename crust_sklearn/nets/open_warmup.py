@@ -16,9 +16,9 @@ from .judged_labels import place
 SHARE, LEAST, MOST_SHARE = 0.1, 100, 1 / 3
 # What it counts that rows which are trained on are predicted better than others.
 MEMORY = 0.5
-# Looks in a row that are not better, which end the warm-up: one that is hardly worse may be so by
-# chance.
-PATIENCE = 2
+# Looks in a row that are not better, which end the warm-up. The first ones are an epoch apart, in
+# which a network that begins slowly learns less than chance adds or takes.
+PATIENCE = 3
 # The share of the epochs after which labels are judged in any case: the rest is for the coreset.
 LAST = 2 / 3
 
@@ -119,7 +119,7 @@ def find_first_judgement(net: Any, epoch: int, features: Any) -> LabelQuality | 
     -------
     best : LabelQuality or None
         That of the look of the best `score_features`, if this one is worse by more than a standard
-        error, if this one and the one before are not better, or if the next one would be after two
+        error, if this one and the two before are not better, or if the next one would be after two
         thirds of the epochs, those so far and in this call, or `max_epochs` if these are more; None
         else.
     """
