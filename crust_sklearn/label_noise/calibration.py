@@ -155,7 +155,7 @@ def calibrate(
     bounds = [(0.01, None)] + [(None, None)] * top.n_classes
     options = {"ftol": 1e-7}  # of float32
     # Of vectors as short as these, threads make hundreds of steps slower, not faster.
-    with limit_threads(1):
+    with limit_threads(q.size):
         found = minimize(
             get_loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
         ).x

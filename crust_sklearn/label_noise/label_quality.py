@@ -19,8 +19,6 @@ from .posterior import LabelPosterior, get_label_posterior
 from .threads import limit_threads
 from .top_predictions import MAX_KEPT, TopPredictions
 
-# With fewer multiplications, threads save little, and fight with torch's for the cores.
-MIN_THREADED = 2**30
 # With fewer wrong labels among the sure rows, leaving out hard rows costs more than it saves.
 MIN_NOISE = 0.05
 # No prediction is less than this, before they are brought to a sum of one.
@@ -356,10 +354,8 @@ def predict_labels(
     classes = np.arange(n_classes, dtype=np.int32)[None]
     if n_kept < n_classes:
         classes = np.empty((n_rows, n_kept), np.int32)
-    is_small = n_rows * rows.values.shape[1] ** 2 < MIN_THREADED
-    n_threads = 1 if is_small else None
     bar = tqdm(total=n_rows, desc="labels judged", unit=" rows", disable=not verbose)
-    with limit_threads(n_threads), bar:
+    with limit_threads(n_rows * rows.values.shape[1] ** 2), bar:
         for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
             np.maximum(found, MIN_SHARE, out=found)
             found /= found.sum(axis=1, keepdims=True)

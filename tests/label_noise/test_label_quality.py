@@ -22,6 +22,7 @@ from crust_sklearn.label_noise import (
     join_features,
     label_quality,
     make_label_noise,
+    threads,
 )
 from crust_sklearn.label_noise.label_quality import predict_labels
 
@@ -514,7 +515,7 @@ def test_small_problems_take_one_thread_of_the_blas(is_small, monkeypatch):
         return predict(*args)
 
     monkeypatch.setattr(label_quality, "predict_in_parts", watch)
-    monkeypatch.setattr(label_quality, "MIN_THREADED", len(H) * H.shape[1] ** 2 + is_small)
+    monkeypatch.setattr(threads, "MIN_THREADED", len(H) * H.shape[1] ** 2 + is_small)
     with threadpool_limits(2, user_api="blas"):
         before = count_threads()
         judge(H, NOISY)
