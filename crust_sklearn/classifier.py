@@ -194,9 +194,9 @@ class CRUSTClassifier(CoresetNet):
     the labels held out are predicted with, on average, less half of what those of the other rows
     are predicted with beyond that, which is memory. When a look is worse than the best by more than
     a standard error, or three in a row are not better, the first coreset is that of the best one;
-    no rows are held out from then on. For the 5 %, disagreement counts as much more as it is rarer on
-    rows that are trained on. How many epochs there are is `max_epochs` for `partial_fit`, too, or
-    the epochs so far, if these are more.
+    no rows are held out from then on. For the 5 %, disagreement counts as much more as it is rarer
+    on rows that are trained on. How many epochs there are is `max_epochs` for `partial_fit`, too,
+    or the epochs so far, if these are more.
 
     `reselect_every` counts epochs over all calls of `partial_fit` with the same rows, labels and
     weights; with others, the next epoch after the warm-up begins with a selection.
