@@ -6,7 +6,7 @@ import numpy as np
 
 from . import fetched_sets, large_sets, made_sets
 from .noise import Noise, get_noisy_labels
-from .sources import Cifar10, KeelTable, NpzFile
+from .sources import Cifar10, FewRows, KeelTable, NpzFile
 
 KINDS = ("human", "weak", "injected", "imbalanced", "clean")
 NOISES = {
@@ -145,6 +145,15 @@ FRESH = [
     for name in ("breast", "heart", "housevotes", "ionosphere", "sonar", "vehicle")
     for entry in with_noise(KeelTable(name), "clean", "symmetric 20%")
 ]
+# Known tables, of which each class has but ten rows.
+FEW_ROWS = [
+    entry
+    for source in (
+        *(KeelTable(name) for name in ("letter", "movement_libras", "penbased", "satimage")),
+        *(KeelTable("vowel"), NpzFile("optdigits"), NpzFile("segment"), NpzFile("texture")),
+    )
+    for entry in with_noise(FewRows(source, 10), "clean", "symmetric 20%")
+]
 IMAGES = [
     Set("cifar10 human", "human", CIFAR10),
     Set("cifar10 symmetric 50%", "injected", CIFAR10, NOISES["symmetric 50%"]),
@@ -200,6 +209,7 @@ SETS = {
         NOISY,
         IMBALANCED,
         FRESH,
+        FEW_ROWS,
         KEEL,
         IMAGES,
         FEW_IMAGES,
@@ -212,7 +222,7 @@ SETS = {
 
 
 def is_table(entry):
-    return not (entry.source.is_image or isinstance(entry.source, made_sets.Made))
+    return not (entry.source.is_image or isinstance(entry.source, made_sets.Made | FewRows))
 
 
 def select(condition):
@@ -241,6 +251,7 @@ GROUPS = {
     "noisy": select(lambda s: s.kind != "clean" and is_table(s)),
     "images": tuple(entry.name for entry in IMAGES),
     "few images": tuple(entry.name for entry in FEW_IMAGES),
+    "few rows": tuple(entry.name for entry in FEW_ROWS),
     "made": tuple(entry.name for entry in MADE),
     "fetched": tuple(entry.name for entry in FETCHED),
     "large": tuple(entry.name for entry in LARGE),

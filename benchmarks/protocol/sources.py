@@ -118,6 +118,33 @@ class KeelTable:
         return Table(X, y[train], X_test, y[test])
 
 
+@dataclass(frozen=True)
+class FewRows:
+    """So many training rows of each class of another source, drawn by the seed."""
+
+    source: object
+    n_rows: int
+    is_image = False
+
+    @property
+    def name(self):
+        return f"{self.source.name} ({self.n_rows} per class)"
+
+    @property
+    def place(self):
+        return self.source.place
+
+    def read(self, places, seed):
+        table = self.source.read(places, seed)
+        rng = RandomState(seed)
+        rows = [
+            rng.choice(np.flatnonzero(table.true == code), self.n_rows, replace=False)
+            for code in np.unique(table.true)
+        ]
+        rows = np.sort(np.concatenate(rows))
+        return Table(table.X[rows], table.true[rows], table.X_test, table.y_test)
+
+
 def cut_to_shares(labels, classes, shares):
     """Return as many rows as there are, so that each of the classes makes its share of them."""
     classes = np.unique(labels)[: len(shares)] if classes is None else classes

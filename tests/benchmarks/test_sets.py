@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 from protocol.sets import GROUPS, IMAGES, KEEL, KINDS, SETS, TABLES
-from protocol.sources import MAX_ROWS, KeelTable, Places
+from protocol.sources import MAX_ROWS, FewRows, KeelTable, Places
 from sklearn.neighbors import KNeighborsClassifier
 
 
@@ -31,7 +31,7 @@ def test_groups_hold_sets_of_their_kind():
     assert {SETS[name].kind for name in GROUPS["clean"]} == {"clean"}
     assert {SETS[name].kind for name in GROUPS["noisy"]} == set(KINDS) - {"clean"}
     assert all(SETS[n].source.is_image for n in GROUPS["images"] + GROUPS["few images"])
-    parts = ("clean", "noisy", "images", "few images", "made", "fetched", "large")
+    parts = ("clean", "noisy", "few rows", "images", "few images", "made", "fetched", "large")
     assert sorted(GROUPS["all"]) == sorted(name for part in parts for name in GROUPS[part])
     chosen_by = {name for part in ("development", "tables", "keel") for name in GROUPS[part]}
     assert not set(GROUPS["unseen"]) & chosen_by
@@ -48,10 +48,8 @@ def test_noise_is_injected_where_labels_are_not_given():
 
 
 def test_at_least_twelve_tables_of_keel_are_clean():
-    clean = {
-        s.source.table for s in SETS.values() if s.kind == "clean" and s.source.place == "keel"
-    }
-    assert len(clean) >= 12
+    clean = {SETS[name].source for name in GROUPS["clean"] if SETS[name].source.place == "keel"}
+    assert len({source.table for source in clean}) >= 12
 
 
 def test_keel_categories_are_columns_and_numbers_are_standardized(keel):
@@ -72,6 +70,18 @@ def test_cut_table_has_the_shares_of_its_classes(keel):
     for labels in (table.true, table.y_test):
         shares = np.bincount(labels) / len(labels)
         np.testing.assert_allclose(shares, [0.3, 0.1, 0.6], atol=0.01)  # x, y, z
+
+
+def test_few_rows_are_drawn_of_each_class(keel):
+    whole, source = KeelTable("small").read(keel, 0), FewRows(KeelTable("small"), 10)
+    few, again, other = (source.read(keel, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(np.bincount(few.true), [10, 10, 10])
+    found = [np.flatnonzero((row == whole.X).all(axis=1)) for row in few.X]
+    assert len(np.unique(np.concatenate(found))) == 30
+    np.testing.assert_array_equal(whole.true[np.concatenate(found)], few.true)
+    np.testing.assert_array_equal(few.X, again.X)
+    assert not np.array_equal(few.X, other.X)
+    np.testing.assert_array_equal(whole.X_test, few.X_test)
 
 
 def test_set_has_the_labels_of_its_kind(tables, tmp_path):
