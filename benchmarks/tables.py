@@ -21,6 +21,7 @@ REPORTS = {
     "times": ["--summary"],
     "images": [],
     "few_images": [],
+    "few_rows": [],
     "made": [],
     "others": ["--sort", "--summary"],
     "others_images": ["--sort"],
