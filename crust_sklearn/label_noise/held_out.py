@@ -11,6 +11,7 @@ from scipy import linalg, sparse
 from sklearn.utils import gen_batches
 
 from .own_rows import OwnRows
+from .threads import limit_threads
 
 # Relative to the mean eigenvalue of the features' covariance.
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -121,20 +122,22 @@ def predict_in_parts(
     predictions : ndarray of shape (n_part, n_classes), dtype float32
         May be written to.
     """
+    held = OwnRows.of(H)
     w = np.asarray(sample_weight, dtype=np.float64)
     w = w / w.sum()
-    held = OwnRows.of(H)
     parts = _split(len(held), max(held.values.shape[1], n_classes))
-    rows = _CenteredRows.make(held, w, parts)
-    problem = _Problem.make(rows, codes, n_classes, w, parts)
-    fit = problem.fit(_choose(problem, rows, codes, w, ridges) if len(ridges) > 1 else ridges[0])
-    codes, w = codes[held.numbers], w[held.numbers]
-    for part in parts:
-        B = rows[part] @ problem.directions
-        residuals, rest = fit.get_residuals(B, codes[part], w[part])
-        residuals /= _put(rest, rows.H)[:, None]
-        residuals[np.arange(len(rest)), codes[part]] += 1.0
-        yield part, _to_numpy(residuals)
+    with limit_threads(len(held) * held.values.shape[1] ** 2):
+        rows = _CenteredRows.make(held, w, parts)
+        problem = _Problem.make(rows, codes, n_classes, w, parts)
+        ridge = _choose(problem, rows, codes, w, ridges) if len(ridges) > 1 else ridges[0]
+        fit = problem.fit(ridge)
+        codes, w = codes[held.numbers], w[held.numbers]
+        for part in parts:
+            B = rows[part] @ problem.directions
+            residuals, rest = fit.get_residuals(B, codes[part], w[part])
+            residuals /= _put(rest, rows.H)[:, None]
+            residuals[np.arange(len(rest)), codes[part]] += 1.0
+            yield part, _to_numpy(residuals)
 
 
 def _split(n_rows: int, width: int) -> list[slice]:

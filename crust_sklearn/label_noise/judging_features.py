@@ -11,7 +11,6 @@ from sklearn.utils import gen_batches
 
 from .held_out import PART_SIZE, is_tensor, predict_in_parts
 from .own_rows import OwnRows
-from .threads import limit_threads
 
 # More features than this are projected: the leave-one-out predictions take n d^2 + d^3 operations.
 MAX_FEATURES = 512
@@ -162,10 +161,8 @@ def _get_errors(
     rows = OwnRows.of(features)
     if rows.values.shape[1] > MAX_FEATURES:
         features = rows.replace(project_features(rows.values))
-        rows = OwnRows.of(features)
     own, errors = codes[rows.numbers], np.empty(len(rows))
-    with limit_threads(len(rows) * rows.values.shape[1] ** 2):
-        for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
-            found[np.arange(len(found)), own[part]] -= 1.0
-            errors[part] = np.square(found).sum(axis=1)
+    for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
+        found[np.arange(len(found)), own[part]] -= 1.0
+        errors[part] = np.square(found).sum(axis=1)
     return errors

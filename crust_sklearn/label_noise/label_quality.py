@@ -16,7 +16,6 @@ from .held_out import predict_in_parts
 from .judging_features import MAX_FEATURES, project_features
 from .own_rows import OwnRows
 from .posterior import LabelPosterior, get_label_posterior
-from .threads import limit_threads
 from .top_predictions import MAX_KEPT, TopPredictions
 
 # With fewer wrong labels among the sure rows, leaving out hard rows costs more than it saves.
@@ -348,14 +347,12 @@ def predict_labels(
     rows = OwnRows.of(features)
     if rows.values.shape[1] > MAX_FEATURES:
         features = rows.replace(project_features(rows.values))
-        rows = OwnRows.of(features)
     n_rows, n_kept, own = len(rows), min(n_classes, MAX_KEPT), codes[rows.numbers]
     values = np.empty((n_rows, n_kept), np.float32)
     classes = np.arange(n_classes, dtype=np.int32)[None]
     if n_kept < n_classes:
         classes = np.empty((n_rows, n_kept), np.int32)
-    bar = tqdm(total=n_rows, desc="labels judged", unit=" rows", disable=not verbose)
-    with limit_threads(n_rows * rows.values.shape[1] ** 2), bar:
+    with tqdm(total=n_rows, desc="labels judged", unit=" rows", disable=not verbose) as bar:
         for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
             np.maximum(found, MIN_SHARE, out=found)
             found /= found.sum(axis=1, keepdims=True)

@@ -511,8 +511,9 @@ def test_small_problems_take_one_thread_of_the_blas(is_small, monkeypatch):
     predict = label_quality.predict_in_parts
 
     def watch(*args):
-        seen.extend(count_threads())
-        return predict(*args)
+        for found in predict(*args):
+            seen.extend(count_threads())
+            yield found
 
     monkeypatch.setattr(label_quality, "predict_in_parts", watch)
     monkeypatch.setattr(threads, "MIN_THREADED", len(H) * H.shape[1] ** 2 + is_small)
