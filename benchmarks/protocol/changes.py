@@ -72,6 +72,8 @@ CONSTANTS = {
     "also where no label looks wrong": ({}, {f"{QUALITY}.MIN_NOISE": 0.0}),
     "from 3 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.03}),
     "from 10 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.1}),
+    "fewer rows are fewer batches": ({}, {"nets.coreset_net.FEW_BATCHES": 0}),
+    "fewer rows are as many batches": ({}, {"nets.coreset_net.FEW_BATCHES": 10**9}),
 }
 CHANGES = {
     "the network's own gradient, p - y": ({"gradient": "logits"},),

@@ -38,6 +38,8 @@ from .selector_parameter import SelectorParameterMixin
 
 LEAVE_ONE_OUT = "leave-one-out"
 FIRST = "first_selection"
+# Epochs of so many batches, or fewer, have as many over a coreset: each step still teaches much.
+FEW_BATCHES = 8
 
 
 class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier):
@@ -139,6 +141,26 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         n_rows = sum(share_budget(sizes, self.make_selector().coreset_size))
         # Predicted classes are not known yet: each rounds up, by one at most.
         return n_rows + (len(class_sizes) if self.group_by == "prediction" else 0)
+
+    def get_most_batches(self, n_rows: int) -> int | None:
+        """Return how many batches the rows of an epoch are divided into, at most.
+
+        Parameters
+        ----------
+        n_rows : int
+
+        Returns
+        -------
+        n_batches : int or None
+            As many as all rows make, where these are at most eight and "auto" leaves some rows out.
+            None: as many as `batch_size` makes.
+        """
+        assert self.training_ is not None
+        n_all = len(self.training_.rows)
+        if not self.has_auto_size or n_rows == n_all:
+            return None
+        n_batches = loading.count_batches(loading.get_step_options(self), n_all)
+        return n_batches if n_batches <= FEW_BATCHES else None
 
     def check_training(self) -> None:
         """Refuse what cannot work, before the first batch."""

@@ -68,7 +68,11 @@ def fit_order(kwargs: dict[str, Any], loader: Any) -> dict[str, Any]:
 
 
 def fit_batches(
-    kwargs: dict[str, Any], n_rows: int, module: nn.Module, n_processes: int = 1
+    kwargs: dict[str, Any],
+    n_rows: int,
+    module: nn.Module,
+    n_processes: int = 1,
+    most: int | None = None,
 ) -> dict[str, Any]:
     """Return the options of a loader so that no row is lost and no batch is a single row.
 
@@ -84,6 +88,8 @@ def fit_batches(
         Where it normalizes over the batch, a batch of one row has no statistics.
     n_processes : int, default=1
         Into how many parts each batch is split.
+    most : int or None, default=None
+        How many batches the rows are divided into, at most; None: as many as the size makes.
     """
     kwargs = dict(kwargs)
     least = n_processes * (2 if has_batch_norm(module) else 1)
@@ -94,6 +100,8 @@ def fit_batches(
         )
     if kwargs.get("batch_sampler") is not None:
         return kwargs
+    if most is not None:
+        kwargs["batch_size"] = min(kwargs["batch_size"], max(least, -(-n_rows // most)))
     if kwargs.get("drop_last"):
         # Fewer rows than a batch, as a coreset may have, are one short batch.
         kwargs["drop_last"] = n_rows >= kwargs["batch_size"]

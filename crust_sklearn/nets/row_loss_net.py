@@ -72,7 +72,8 @@ class RowLossNet(LabelledNet):
         if takes_batches and isinstance(dataset, BatchedDataset):
             kwargs["collate_fn"] = keep_batch
         if training and isinstance(dataset, CoresetDataset):
-            kwargs = loading.fit_batches(kwargs, len(dataset), self.module_, n_processes)
+            most = self.get_most_batches(len(dataset))
+            kwargs = loading.fit_batches(kwargs, len(dataset), self.module_, n_processes, most)
         elif isinstance(dataset, CoresetDataset):  # rows that are judged: all of them, once
             for name in ("sampler", "batch_sampler", "shuffle", "drop_last"):
                 kwargs.pop(name, None)
@@ -81,6 +82,20 @@ class RowLossNet(LabelledNet):
         if training and n_processes > 1:
             kwargs = loading.split_batches(kwargs, dataset, n_processes)
         return iterator_cls(dataset, **kwargs)
+
+    def get_most_batches(self, n_rows: int) -> int | None:
+        """Return how many batches the rows of an epoch are divided into, at most.
+
+        Parameters
+        ----------
+        n_rows : int
+
+        Returns
+        -------
+        n_batches : int or None
+            None: as many as `batch_size` makes.
+        """
+        return None
 
     def _get_generator(self, training: bool) -> torch.Generator:
         """Return what a loader draws from, in place of torch's global generator."""

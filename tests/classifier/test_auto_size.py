@@ -171,3 +171,31 @@ def test_grid_search():
         refit = clone(best).set_params(coreset_size=size).fit(X, Y)
         expected = HALF if size == 0.5 else get_trusted(refit).sum()
         assert refit.history[-1, "coreset_size"] == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "n_all", "is_shortened"),
+    [
+        ({"batch_size": 30}, 8, False),
+        ({"batch_size": 26}, 10, True),
+        ({"batch_size": 200}, 2, False),
+        ({"batch_size": -1}, 1, False),
+        ({"batch_size": 50, "iterator_train__drop_last": True}, 4, False),
+        ({"batch_size": 30, "dropped": "pseudo-label"}, 8, False),
+        ({"batch_size": 60, "coreset_size": 0.5}, 4, True),
+    ],
+)
+def test_few_batches_become_smaller_and_not_fewer(params, n_all, is_shortened):
+    net = make(warmup_epochs=1, **params).fit(X, Y)
+    assert N * 0.4 < len(net.coreset_indices_) < N * 0.9
+    first, *others = net.history[:, "train_batch_count"]
+    assert first == n_all
+    assert all(n < n_all if is_shortened else n == n_all for n in others)
+    sizes = [b["train_batch_size"] for b in net.history[-1, "batches"]]
+    assert is_shortened or max(sizes) - min(sizes) < n_all
+
+
+def test_an_epoch_over_all_rows_has_the_batches_of_plain_training():
+    net = make(batch_size=100).fit(X, TRUE)
+    assert len(net.coreset_indices_) == N
+    assert [b["train_batch_size"] for b in net.history[-1, "batches"]] == [100, 100, 40]

@@ -51,6 +51,22 @@ def test_no_row_is_lost(n_rows, batch_size, module):
         assert max(sizes) <= batch_size
 
 
+@given(
+    st.integers(2, 200),
+    st.integers(2, 60),
+    st.integers(1, 60),
+    st.sampled_from([NORMALIZED, PLAIN]),
+)
+def test_smaller_batches_so_that_fewer_rows_make_as_many(n_rows, batch_size, most, module):
+    usual = get_sizes(fit_batches({"batch_size": batch_size}, n_rows, module), n_rows)
+    sizes = get_sizes(fit_batches({"batch_size": batch_size}, n_rows, module, most=most), n_rows)
+    assert sum(sizes) == n_rows and len(sizes) <= max(most, len(usual))
+    assert max(sizes) <= max(usual)
+    assert module is PLAIN or min(sizes) > 1
+    if most >= len(usual) and n_rows % most == 0 and n_rows // most > 1:
+        assert len(sizes) == most
+
+
 @given(st.integers(1, 200), st.integers(1, 60))
 def test_fewer_rows_than_a_batch_are_one_short_batch_and_more_are_whole_ones(n_rows, batch_size):
     kwargs = {"batch_size": batch_size, "drop_last": True}

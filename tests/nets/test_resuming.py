@@ -104,15 +104,14 @@ def test_goes_on_after_a_kill_as_if_there_had_been_none(
 def test_images_keep_the_warm_up_that_goes_by_the_epochs_of_the_call(
     n_epochs, make_files, assert_same_training
 ):
-    images, params = X.reshape(-1, 1, 8, 8), {"module__in_features": 64, "max_epochs": 9}
     # 64 numbers would be judged as vectors: repeated, they are images.
-    images = images.repeat(3, axis=2).repeat(3, axis=3)
-    params["module__in_features"] = 576
+    images = X.reshape(-1, 1, 8, 8).repeat(3, axis=2).repeat(3, axis=3)
+    params = {"module__in_features": 576, "max_epochs": 9, "batch_size": 24}
     kill(make(callbacks=make_files(), **params), n_epochs, images)
     again = make(callbacks=make_files(), **params).fit(images, NOISY)
     assert_same_training(again, make(**params).fit(images, NOISY))
     # Killed within the warm-up, and after it.
-    assert again.coreset_history_.epochs[0] == 4
+    assert again.coreset_history_.epochs[0] == 6
 
 
 SCHEDULES = {
