@@ -187,8 +187,9 @@ class CRUSTClassifier(CoresetNet):
     for good. Else a label is trusted if it gets enough of what the best label gets: the cube root
     of what a wrong label gets, and at most 0.85; what a wrong label gets is read off the surer half
     of the rows, for each pair of labels. Later selections are averaged with it. `label_quality_` is
-    the probability that the label is right, given the average. Where all rows make at most eight
-    batches, the rows of "auto" make as many, smaller ones: short trainings need each step.
+    the probability that the label is right, given the average. The rows of "auto" make as many
+    batches as all rows would, smaller ones; where inputs are vectors, only if these are at most
+    eight.
 
     The open warm-up: a tenth of the rows (but at least a hundred, and at most a third) is held out,
     and labels are judged after 1, 2, 3, 4, 6, 9, 13, ... epochs. Features are the better, the more

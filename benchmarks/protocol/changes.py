@@ -53,6 +53,7 @@ def forget(quality, features, update=label_quality.LabelQuality.update):
     return label_quality.replace(scaled, is_trusted=is_trusted)
 
 
+FEWER_BATCHES = {"nets.coreset_net.CoresetNet.get_most_batches": lambda net, n_rows: None}
 NO_KERNEL = {"nets.judged_labels.choose_features": get_first}
 NO_SHARES = {f"{QUALITY}.hold_shares": forget_shares}
 
@@ -72,7 +73,7 @@ CONSTANTS = {
     "also where no label looks wrong": ({}, {f"{QUALITY}.MIN_NOISE": 0.0}),
     "from 3 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.03}),
     "from 10 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.1}),
-    "fewer rows are fewer batches": ({}, {"nets.coreset_net.FEW_BATCHES": 0}),
+    "fewer rows are fewer batches": ({}, FEWER_BATCHES),
     "fewer rows are as many batches": ({}, {"nets.coreset_net.FEW_BATCHES": 10**9}),
 }
 CHANGES = {

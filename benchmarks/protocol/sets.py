@@ -162,9 +162,12 @@ IMAGES = [
 ]
 # Where many methods are to be compared on images.
 FEW = Cifar10("cifar10 5000", 5_000)
+FEWER = Cifar10("cifar10 1000", 1_000)
 FEW_IMAGES = [
     Set("cifar10 5000 human", "human", FEW),
     *with_noise(FEW, "symmetric 50%", "clean"),
+    Set("cifar10 1000 human", "human", FEWER),
+    *with_noise(FEWER, "symmetric 50%", "clean"),
 ]
 # What the default's first look at the labels cannot see.
 MADE = [

@@ -39,6 +39,7 @@ from .selector_parameter import SelectorParameterMixin
 LEAVE_ONE_OUT = "leave-one-out"
 FIRST = "first_selection"
 # Epochs of so many batches, or fewer, have as many over a coreset: each step still teaches much.
+# Where rows are vectors, a training of many steps learns by heart what is still wrong.
 FEW_BATCHES = 8
 
 
@@ -152,15 +153,15 @@ class CoresetNet(SelectorParameterMixin, DroppedRowsMixin, NoisyLabelClassifier)
         Returns
         -------
         n_batches : int or None
-            As many as all rows make, where these are at most eight and "auto" leaves some rows out.
-            None: as many as `batch_size` makes.
+            As many as all rows make, where "auto" leaves some out, and, of vectors, where these
+            are at most eight. None: as many as `batch_size` makes.
         """
-        assert self.training_ is not None
-        n_all = len(self.training_.rows)
-        if not self.has_auto_size or n_rows == n_all:
+        training = self.training_
+        assert training is not None
+        if not self.has_auto_size or n_rows == len(training.rows):
             return None
-        n_batches = loading.count_batches(loading.get_step_options(self), n_all)
-        return n_batches if n_batches <= FEW_BATCHES else None
+        n_batches = loading.count_batches(loading.get_step_options(self), len(training.rows))
+        return n_batches if n_batches <= FEW_BATCHES or not has_vectors(training) else None
 
     def check_training(self) -> None:
         """Refuse what cannot work, before the first batch."""

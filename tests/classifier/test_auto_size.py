@@ -195,6 +195,17 @@ def test_few_batches_become_smaller_and_not_fewer(params, n_all, is_shortened):
     assert is_shortened or max(sizes) - min(sizes) < n_all
 
 
+def test_batches_of_images_become_smaller_and_not_fewer_however_many():
+    images = X.reshape(N, 1, 2, 2).repeat(12, axis=2).repeat(12, axis=3)
+    net = make(batch_size=16, max_epochs=8, lr=0.01, module__in_features=576).fit(images, Y)
+    assert len(net.coreset_indices_) < N * 0.9
+    # While rows are held out, too.
+    assert 0 < net.coreset_history_.epochs[0] < 8
+    # Batches of whole rows: of 140 rows, 14 of ten make no 15.
+    assert all(n in (14, 15) for n in net.history[:, "train_batch_count"])
+    assert max(net.history[:, "coreset_size"]) < 14 * 16
+
+
 def test_an_epoch_over_all_rows_has_the_batches_of_plain_training():
     net = make(batch_size=100).fit(X, TRUE)
     assert len(net.coreset_indices_) == N
