@@ -33,7 +33,7 @@ class StepCountMixin:
     def count_steps(self, y: Any) -> int:
         """Return how many steps the optimizer takes in a fit, at most.
 
-        Schedules that change with every batch need it: epochs over a coreset have fewer batches.
+        Schedules that change with every batch need it: epochs over a coreset may have fewer.
 
         Parameters
         ----------
