@@ -73,6 +73,59 @@ def get_min_ratios(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
     return ClassPairs(transitions.keys, values, others)
 
 
+def limit_dropped(
+    min_ratios: ClassPairs,
+    predictions: Any,
+    codes: np.ndarray,
+    sample_weight: np.ndarray,
+    most: float,
+) -> ClassPairs:
+    """Return ratios that about so many labels at most do not get: all lowered by one factor.
+
+    Parameters
+    ----------
+    min_ratios : ClassPairs
+        As of `get_min_ratios`.
+    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
+    codes : ndarray of shape (n_rows,), dtype int64
+        The given labels as 0..n_classes-1.
+    sample_weight : ndarray of shape (n_rows,)
+        What each row counts; all are positive.
+    most : float
+        The share of the labels, by weight, that may not get what is asked, from 0 to 1.
+
+    Returns
+    -------
+    limited : ClassPairs
+        Of the factors up to one, that by which the share is nearest to `most`: labels that get the
+        same of what is asked stay together.
+
+    Examples
+    --------
+    Of four labels two get less than 0.8 of what the best one gets, and one may:
+
+    >>> import numpy as np
+    >>> from crust_sklearn.label_noise import ClassPairs
+    >>> from crust_sklearn.label_noise.anchors import limit_dropped
+    >>> predictions = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    >>> ratios = ClassPairs(np.array([0, 3]), np.ones(2), np.full(2, 0.8))
+    >>> limit_dropped(
+    ...     ratios, predictions, np.array([0, 0, 1, 1]), np.ones(4), 0.25
+    ... ).toarray().round(2)
+    array([[0.83, 0.67],
+           [0.67, 0.83]])
+    """
+    top = TopPredictions.of(predictions)
+    got = top.own(codes) / (min_ratios[top.best, codes] * top.sure.astype(np.float64))
+    order = np.argsort(got)
+    got, sums = got[order], np.concatenate([[0.0], np.cumsum(sample_weight[order])])
+    # A little less than what labels get, as that is to be enough when it is multiplied out.
+    factors = np.append((1.0 - 1e-9) * got[got < 1.0], 1.0)
+    left_out = sums[np.searchsorted(got, factors)]
+    factor = factors[np.abs(left_out - most * sums[-1]).argmin()]
+    return ClassPairs(min_ratios.keys, factor * min_ratios.values, factor * min_ratios.others)
+
+
 def get_transitions(
     predictions: Any, codes: np.ndarray, sample_weight: np.ndarray, unseen: float = UNSEEN
 ) -> ClassPairs:
@@ -188,6 +241,41 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
     >>> round(get_sure_noise(predictions, np.tile([0, 1], 100), np.ones(200)), 2)
     0.5
     """
+    return _find_sure_noise(predictions, codes, sample_weight)[0]
+
+
+def get_least_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarray) -> float:
+    """Return how many labels are wrong at least, as those of the rows whose class is known best.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
+    codes : ndarray of shape (n_rows,), dtype int64
+    sample_weight : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    noise : float
+        By weight: the lower bounds, of risk 0.1, of the shares in `get_sure_noise`; 0 at least.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crust_sklearn.label_noise.anchors import get_least_noise
+    >>> predictions = np.repeat([[0.9, 0.1]], 2000, axis=0)
+    >>> round(get_least_noise(predictions, np.arange(2000) % 2, np.ones(2000)), 3)
+    0.476
+    >>> round(get_least_noise(predictions[:100], np.arange(100) % 2, np.ones(100)), 3)
+    0.393
+    """
+    noise, margin = _find_sure_noise(predictions, codes, sample_weight)
+    return max(0.0, noise - margin)
+
+
+def _find_sure_noise(
+    predictions: Any, codes: np.ndarray, sample_weight: np.ndarray
+) -> tuple[float, float]:
+    """Return the share of wrong labels among the surest rows, and its distance to the bound."""
     top = TopPredictions.of(predictions)
     best, sure = top.best, top.sure
     order, sizes = _sort_by_sureness(best, sure, top.n_classes)
@@ -195,7 +283,7 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
     groups = np.split(order[~is_small], np.cumsum(sizes[sizes >= MIN_ROWS])[:-1])
     few = order[is_small]
     groups.append(few[np.argsort(-sure[few], kind="stable")])
-    total = wrong = 0.0
+    total = wrong = margin = 0.0
     for rows in groups:
         if len(rows) < MIN_ROWS:
             continue
@@ -206,11 +294,14 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
         counted = _add_up(weights, *equals)
         others = _add_up(weights * (best[rows] != codes[rows]), *equals)
         share = others / np.maximum(counted, np.finfo(np.float64).tiny)
-        bounds = share + np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
+        margins = np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
+        chosen = (share + margins).argmin()
         # A class counts by its size, as fewer of its rows are sure where labels are wrong.
         size = weights.sum()
-        total, wrong = total + size, wrong + size * share[bounds.argmin()]
-    return float(wrong / total) if total > 0.0 else 0.0
+        total += size
+        wrong += size * share[chosen]
+        margin += size * margins[chosen]
+    return (float(wrong / total), float(margin / total)) if total > 0.0 else (0.0, 0.0)
 
 
 def _sort_by_sureness(

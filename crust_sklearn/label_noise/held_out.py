@@ -123,21 +123,60 @@ def predict_in_parts(
         May be written to.
     """
     held = OwnRows.of(H)
-    w = np.asarray(sample_weight, dtype=np.float64)
-    w = w / w.sum()
-    parts = _split(len(held), max(held.values.shape[1], n_classes))
     with limit_threads(len(held) * held.values.shape[1] ** 2):
-        rows = _CenteredRows.make(held, w, parts)
-        problem = _Problem.make(rows, codes, n_classes, w, parts)
-        ridge = _choose(problem, rows, codes, w, ridges) if len(ridges) > 1 else ridges[0]
-        fit = problem.fit(ridge)
+        rows, problem, w = _prepare(held, codes, n_classes, sample_weight)
+        fit = problem.fit(_choose(problem, rows, codes, w, ridges))
         codes, w = codes[held.numbers], w[held.numbers]
-        for part in parts:
+        for part in _split(len(held), max(held.values.shape[1], n_classes)):
             B = rows[part] @ problem.directions
             residuals, rest = fit.get_residuals(B, codes[part], w[part])
             residuals /= _put(rest, rows.H)[:, None]
             residuals[np.arange(len(rest)), codes[part]] += 1.0
             yield part, _to_numpy(residuals)
+
+
+def find_errors(
+    H: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray, asked: np.ndarray
+) -> np.ndarray:
+    """Return for which rows the ridge regression on others predicts another label.
+
+    Parameters
+    ----------
+    H : ndarray, torch.Tensor or OwnRows of shape (n_rows, n_features)
+    codes, n_classes, sample_weight
+        As of `leave_one_out_predictions`, of all rows.
+    asked : ndarray of shape (n_asked,), dtype int64
+        Rows of weight zero.
+
+    Returns
+    -------
+    is_wrong : ndarray of shape (n_asked,), dtype bool
+    """
+    held = OwnRows.of(H)
+    is_wrong = np.zeros(len(asked))
+    with limit_threads(len(held) * held.values.shape[1] ** 2):
+        rows, problem, w = _prepare(held, codes, n_classes, sample_weight)
+        fit = problem.fit(_choose(problem, rows, codes, w, RIDGES))
+        places, is_own = held.find(asked)
+        own = np.arange(len(asked))[is_own]
+        for part in _split(len(own), max(held.values.shape[1], n_classes)):
+            at, given = own[part], codes[asked[own[part]]]
+            B = rows[places[part]] @ problem.directions
+            residuals, _ = fit.get_residuals(B, given, np.zeros(len(at)))
+            residuals[np.arange(len(at)), given] += 1.0
+            is_wrong[at] = _to_numpy(residuals).argmax(axis=1) != given
+    return held.add(is_wrong) > 0.0
+
+
+def _prepare(
+    held: OwnRows, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
+) -> tuple[_CenteredRows, _Problem, np.ndarray]:
+    """Return the rows, what fits with all ridges have in common, and the weights, of sum one."""
+    w = np.asarray(sample_weight, dtype=np.float64)
+    w = w / w.sum()
+    parts = _split(len(held), max(held.values.shape[1], n_classes))
+    rows = _CenteredRows.make(held, w, parts)
+    return rows, _Problem.make(rows, codes, n_classes, w, parts), w
 
 
 def _split(n_rows: int, width: int) -> list[slice]:
@@ -259,6 +298,8 @@ def _choose(
     ridges: tuple[float, ...],
 ) -> float:
     """Return the ridge with the least error of its leave-one-out predictions."""
+    if len(ridges) == 1:
+        return ridges[0]
     tried, counts = _spread(codes, w)
     places, is_own = rows.held.find(tried)
     tried, counts = tried[is_own], counts[is_own]

@@ -41,6 +41,23 @@ def project_features(features: Any) -> Any:
     return projected
 
 
+def narrow_features(features: Any) -> Any:
+    """Return features as they are, or, if there are more than 512, projections of them.
+
+    Parameters
+    ----------
+    features : ndarray, torch.Tensor, Shards or OwnRows of shape (n_rows, n_features)
+
+    Returns
+    -------
+    narrowed : ndarray, torch.Tensor, Shards or OwnRows of shape (n_rows, min(n_features, 512))
+    """
+    rows = OwnRows.of(features)
+    if rows.values.shape[1] <= MAX_FEATURES:
+        return features
+    return rows.replace(project_features(rows.values))
+
+
 def join_features(blocks: Sequence[Any]) -> Any:
     """Return features of several sources side by side, each with the same weight per column.
 
@@ -158,9 +175,8 @@ def _get_errors(
     features: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray
 ) -> np.ndarray:
     """Return the squared errors of the own rows' leave-one-out predictions."""
+    features = narrow_features(features)
     rows = OwnRows.of(features)
-    if rows.values.shape[1] > MAX_FEATURES:
-        features = rows.replace(project_features(rows.values))
     own, errors = codes[rows.numbers], np.empty(len(rows))
     for part, found in predict_in_parts(features, codes, n_classes, sample_weight):
         found[np.arange(len(found)), own[part]] -= 1.0

@@ -10,10 +10,11 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
-from .anchors import get_min_ratios, get_sure_noise
+from .anchors import get_least_noise, get_min_ratios, get_sure_noise, limit_dropped
 from .class_pairs import ClassPairs
 from .held_out import predict_in_parts
-from .judging_features import MAX_FEATURES, project_features
+from .judging_features import narrow_features
+from .learning_curve import get_lasting_errors
 from .own_rows import OwnRows
 from .posterior import LabelPosterior, get_label_posterior
 from .top_predictions import MAX_KEPT, TopPredictions
@@ -53,7 +54,9 @@ class LabelQuality:
         Pairs of a best label and a given one, as ``best * n_classes + given``, ascending.
     pair_ratios : ndarray of shape (n_pairs,), dtype float64
         What share of the best label's prediction the given one of each pair must get, see
-        `get_min_ratios`.
+        `get_min_ratios`; less, where more labels would not get it than are surely wrong, or than
+        predictions from ever more rows would disagree with (`limit_dropped`, `get_least_noise`,
+        `get_lasting_errors`).
     other_ratios : ndarray of shape (n_classes,), dtype float64
         The same of all other pairs, by the best label. No pairs and zeros, if the first selection
         finds fewer than 5 % of the labels wrong among the rows that it is sure of
@@ -158,17 +161,12 @@ class LabelQuality:
         -------
         quality : LabelQuality
         """
-        weights, min_ratios = (
-            hold_shares(self.weights, self.codes, self.is_trusted),
-            self.min_ratios,
-        )
+        features, min_ratios = narrow_features(features), self.min_ratios
+        weights = hold_shares(self.weights, self.codes, self.is_trusted)
         found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
         if self.n_updates == 0:
-            # A slice, where all rows count, as a mask would copy them.
-            counts = slice(None) if self.weights.all() else self.weights > 0.0
-            judged = found[counts], self.codes[counts], self.weights[counts]
-            if get_sure_noise(*judged) >= (1.0 - hidden) * MIN_NOISE:
-                min_ratios = get_min_ratios(*judged)
+            min_ratios = self._get_min_ratios(features, found, (1.0 - hidden) * MIN_NOISE)
+            if min_ratios.values.any():
                 # Once more, without what the first fit does not find plausible: which of classes of
                 # one row each is nothing.
                 is_likely = is_enough(found, self.codes, min_ratios)
@@ -187,6 +185,20 @@ class LabelQuality:
             n_updates=self.n_updates + 1,
         )
         return replace(updated, is_trusted=updated._find_trusted())
+
+    def _get_min_ratios(self, features: Any, found: TopPredictions, least: float) -> ClassPairs:
+        """Return what is asked of a label by the first predictions; zeros if too few are wrong."""
+        # A slice, where all rows count, as a mask would copy them.
+        counts = slice(None) if self.weights.all() else self.weights > 0.0
+        judged = found[counts], self.codes[counts], self.weights[counts]
+        if get_sure_noise(*judged) < least:
+            return self.min_ratios
+        min_ratios, most = get_min_ratios(*judged), get_least_noise(*judged)
+        left_out = np.average(~is_enough(found, self.codes, min_ratios), weights=self.weights)
+        if left_out > most:
+            lasting = get_lasting_errors(features, found, self.codes, self.weights)
+            min_ratios = limit_dropped(min_ratios, *judged, max(most, lasting))
+        return min_ratios
 
     def _find_trusted(self) -> np.ndarray:
         """Return which labels are plausible; of a class without one, the row that is most so."""
@@ -344,9 +356,8 @@ def predict_labels(
     predictions : TopPredictions
         Positive float32, of sum one in each row over all classes.
     """
+    features = narrow_features(features)
     rows = OwnRows.of(features)
-    if rows.values.shape[1] > MAX_FEATURES:
-        features = rows.replace(project_features(rows.values))
     n_rows, n_kept, own = len(rows), min(n_classes, MAX_KEPT), codes[rows.numbers]
     values = np.empty((n_rows, n_kept), np.float32)
     classes = np.arange(n_classes, dtype=np.int32)[None]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from crust_sklearn.label_noise import find_anchors, get_min_ratios, get_sure_noise
-from crust_sklearn.label_noise.anchors import get_transitions
+from crust_sklearn.label_noise.anchors import get_least_noise, get_transitions, limit_dropped
 
 
 @st.composite
@@ -164,12 +164,36 @@ def test_ratios_of_classes_in_another_order(problem, seed):
     np.testing.assert_allclose(other[np.ix_(order, order)], ratios, rtol=1e-12)
 
 
+@given(problem=predicted_labels(), most=st.floats(0, 1))
+@settings(max_examples=200)
+def test_no_more_labels_than_allowed_do_not_get_what_is_asked(problem, most):
+    predictions, codes, weights = (a[problem[2] > 0] for a in problem)
+    ratios = get_min_ratios(predictions, codes, weights)
+    limited = limit_dropped(ratios, predictions, codes, weights, most)
+    own, best = predictions[np.arange(len(codes)), codes], predictions.max(axis=1)
+    asked = ratios[predictions.argmax(axis=1), codes]
+    before = own < asked * best
+    after = own < limited[predictions.argmax(axis=1), codes] * best
+    factor = limited.others[0] / ratios.others[0] if ratios.others[0] else limited.values[0]
+    # All are lowered alike, and no further than they need be.
+    np.testing.assert_allclose(limited.toarray(), factor * ratios.toarray(), rtol=1e-12)
+    assert 0.0 < factor <= 1.0 and not (after & ~before).any()
+    limit = most * weights.sum()
+    if weights[before].sum() <= limit:
+        assert factor == 1.0
+    others = [weights[own < f * asked * best].sum() for f in np.linspace(0.0, 1.0, 400)]
+    assert abs(weights[after].sum() - limit) <= np.abs(np.array(others) - limit).min() + 1e-9
+
+
 # -- noise where predictions are sure ---------------------------------------------------------
 
 
 def slow_sure_noise(predictions, codes, weights):
-    """Class by class, small ones as one: the best of all bins of the surest rows, times all."""
-    total = wrong = 0.0
+    """Class by class, small ones as one: the best of all bins of the surest rows, times all.
+
+    Also what is between it and the bound that the bins are chosen by.
+    """
+    total = wrong = margin = 0.0
     groups = sort_by_sureness(predictions)
     few = [i for own in groups if len(own) < 30 for i in own]
     few.sort(key=lambda i: -predictions[i].max())
@@ -185,13 +209,16 @@ def slow_sure_noise(predictions, codes, weights):
             best = min(best, (share + math.sqrt(math.log(10) / (2 * m)), m, share))
         size = sum(weights[i] for i in own)
         total, wrong = total + size, wrong + size * best[2]
-    return wrong / total if total else 0.0
+        margin += size * (best[0] - best[2])
+    return (wrong / total, margin / total) if total else (0.0, 0.0)
 
 
 @given(problem=predicted_labels(max_rows=200))
 @settings(max_examples=100)
 def test_sure_noise_row_by_row(problem):
-    assert get_sure_noise(*problem) == pytest.approx(slow_sure_noise(*problem), abs=1e-12)
+    noise, margin = slow_sure_noise(*problem)
+    assert get_sure_noise(*problem) == pytest.approx(noise, abs=1e-12)
+    assert get_least_noise(*problem) == pytest.approx(max(0.0, noise - margin), abs=1e-12)
 
 
 @given(problem=predicted_labels(max_rows=200), seed=st.integers(0, 2**32 - 1))
