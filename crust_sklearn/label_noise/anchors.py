@@ -80,7 +80,7 @@ def limit_dropped(
     sample_weight: np.ndarray,
     most: float,
 ) -> ClassPairs:
-    """Return ratios that about so many labels at most do not get: all lowered by one factor.
+    """Return ratios, lowered by one factor, that about so many labels do not get, or fewer.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def limit_dropped(
     -------
     limited : ClassPairs
         Of the factors up to one, that by which the share is nearest to `most`: labels that get the
-        same of what is asked stay together.
+        same of what is asked, to 1e-4 of it, stay together.
 
     Examples
     --------
@@ -119,8 +119,8 @@ def limit_dropped(
     got = top.own(codes) / (min_ratios[top.best, codes] * top.sure.astype(np.float64))
     order = np.argsort(got)
     got, sums = got[order], np.concatenate([[0.0], np.cumsum(sample_weight[order])])
-    # A little less than what labels get, as that is to be enough when it is multiplied out.
-    factors = np.append((1.0 - 1e-9) * got[got < 1.0], 1.0)
+    # A little less than what labels get: equal ones, which differ by rounding, stay together.
+    factors = np.append((1.0 - 1e-4) * got[got < 1.0], 1.0)
     left_out = sums[np.searchsorted(got, factors)]
     factor = factors[np.abs(left_out - most * sums[-1]).argmin()]
     return ClassPairs(min_ratios.keys, factor * min_ratios.values, factor * min_ratios.others)

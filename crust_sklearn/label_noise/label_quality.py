@@ -197,7 +197,8 @@ class LabelQuality:
         left_out = np.average(~is_enough(found, self.codes, min_ratios), weights=self.weights)
         if left_out > most:
             lasting = get_lasting_errors(features, found, self.codes, self.weights)
-            min_ratios = limit_dropped(min_ratios, *judged, max(most, lasting))
+            # As much as is asked for to look for it, whatever the chance of so few rows.
+            min_ratios = limit_dropped(min_ratios, *judged, max(most, lasting, least))
         return min_ratios
 
     def _find_trusted(self) -> np.ndarray:

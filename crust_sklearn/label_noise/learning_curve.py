@@ -62,14 +62,15 @@ def get_lasting_errors(
     >>> round(float(np.mean(predictions.best != codes)), 2)
     0.34
     >>> round(get_lasting_errors(X, predictions, codes, weights), 2)
-    0.22
+    0.2
     """
     features, n_classes = narrow_features(features), predictions.n_classes
+    sample_weight = sample_weight / sample_weight.max()
     disagrees = predictions.best != codes
     errors = np.average(disagrees, weights=sample_weight)
     counts, rng = np.flatnonzero(sample_weight > 0.0), np.random.default_rng(0)
-    # Whatever the order of the rows.
-    counts = counts[np.lexsort((predictions[counts].own(codes[counts]), codes[counts]))]
+    # Whatever the order of the rows, and the numbers of the classes.
+    counts = counts[np.lexsort((codes[counts], predictions.own(codes)[counts]))]
     gains, weights = [], []
     for draw in range(MAX_DRAWS):
         # Not class by class: its class is the rarer without a row, as for `predictions`.

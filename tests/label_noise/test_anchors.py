@@ -181,7 +181,10 @@ def test_no_more_labels_than_allowed_do_not_get_what_is_asked(problem, most):
     limit = most * weights.sum()
     if weights[before].sum() <= limit:
         assert factor == 1.0
-    others = [weights[own < f * asked * best].sum() for f in np.linspace(0.0, 1.0, 400)]
+    # Labels that get the same, nearly, are not to be told apart.
+    got = own / (asked * best)
+    factors = [f for f in np.linspace(0.0, 1.0, 400) if np.abs(got - f).min() > 2e-4]
+    others = [weights[got < f].sum() for f in factors]
     assert abs(weights[after].sum() - limit) <= np.abs(np.array(others) - limit).min() + 1e-9
 
 

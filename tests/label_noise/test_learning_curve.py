@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import load_digits, load_wine, make_blobs
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
@@ -18,7 +18,7 @@ from crust_sklearn.label_noise import (
 )
 from crust_sklearn.label_noise.anchors import get_least_noise
 from crust_sklearn.label_noise.held_out import find_errors
-from crust_sklearn.label_noise.label_quality import predict_labels
+from crust_sklearn.label_noise.label_quality import is_enough, predict_labels
 from crust_sklearn.label_noise.learning_curve import get_lasting_errors
 
 DIGITS, TRUE = load_digits(return_X_y=True)
@@ -211,3 +211,39 @@ def test_at_least_as_many_labels_are_left_out_as_are_surely_wrong():
     least = get_least_noise(top, codes, np.ones(1500))
     assert 0.1 < least < 0.4
     assert count_left_out(X, codes, 10, limit=0.0) >= 0.95 * least * 1500
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_numbers_of_the_classes_do_not_matter(seed):
+    X, codes = draw_digits(150, 0.2, seed)
+    renamed = np.random.default_rng(seed).permutation(10)[codes]
+    trusted = [LabelQuality.start(c, 10).update(X).is_trusted for c in (codes, renamed)]
+    np.testing.assert_array_equal(*trusted)
+
+
+@pytest.mark.parametrize("seed", [9, 26])
+def test_equal_rows_stay_together(seed):
+    rng = np.random.default_rng(seed)
+    true = np.tile(np.repeat(np.arange(4), 15), 5)
+    X = np.tile(rng.standard_normal((4, 6))[true[:60]] + rng.standard_normal((60, 6)), (5, 1))
+    codes = np.where(rng.random(300) < 0.3, rng.integers(4, size=300), true)
+    is_trusted = LabelQuality.start(codes, 4).update(X).is_trusted
+    rows = np.arange(300) % 60
+    for pair in set(zip(rows, codes, strict=True)):
+        own = is_trusted[(rows == pair[0]) & (codes == pair[1])]
+        assert own.all() or not own.any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_some_labels_are_left_out_whatever_the_chance_of_few_rows(seed):
+    X, y = load_wine(return_X_y=True)
+    rows = np.random.default_rng(seed).permutation(178)[:40]
+    codes = make_label_noise(y[rows], rate=0.2, random_state=seed).y
+    features = X[rows] / X.std(axis=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "crust_sklearn.label_noise.label_quality.get_lasting_errors", lambda *args: 0.0
+        )
+        quality = LabelQuality.start(codes, 3).update(features)
+    first = predict_labels(features, codes, 3, np.ones(40))
+    assert np.sum(~is_enough(first, codes, quality.min_ratios)) >= 2  # 5 %
