@@ -65,6 +65,7 @@ def get_lasting_errors(
     0.2
     """
     features, n_classes = narrow_features(features), predictions.n_classes
+    # Sums of weights of any size are finite.
     sample_weight = sample_weight / sample_weight.max()
     disagrees = predictions.best != codes
     errors = np.average(disagrees, weights=sample_weight)
