@@ -21,7 +21,7 @@ REPORTS = {
     "times": ["--summary"],
     "images": [],
     "few_images": [],
-    "few_rows": [],
+    "few_rows": ["--summary"],
     "made": [],
     "others": ["--sort", "--summary"],
     "others_images": ["--sort"],
