@@ -211,10 +211,11 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
 
     The rows predicted as a class are sorted, the surest first. Of the ``m >= 30`` first ones, taken
     as those of `find_anchors` are, those count for which the upper bound of the share of other
-    labels, ``a_m + sqrt(log(10) / (2 m))``, is least (Hoeffding's, of risk 0.1). Where right labels
-    are hard to predict, these rows are few and still agree with their labels; where labels are
-    wrong, they are as often wrong here as elsewhere. Each class counts by the rows that are
-    predicted as it. Classes of which fewer than 30 rows are predicted count as one.
+    labels, ``a_m + sqrt(log(10) / (2 n_m))``, is least (Hoeffding's, of risk 0.1), where
+    ``n_m = sum(w)^2 / sum(w^2)`` is `m` if all weights are the same, and less if they are not.
+    Where right labels are hard to predict, these rows are few and still agree with their labels;
+    where labels are wrong, they are as often wrong here as elsewhere. Each class counts by the rows
+    that are predicted as it. Classes of which fewer than 30 rows are predicted count as one.
 
     Parameters
     ----------
@@ -241,11 +242,13 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
     >>> round(get_sure_noise(predictions, np.tile([0, 1], 100), np.ones(200)), 2)
     0.5
     """
-    return _find_sure_noise(predictions, codes, sample_weight)[0]
+    return find_sure_noise(predictions, codes, sample_weight)[0]
 
 
-def get_least_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarray) -> float:
-    """Return how many labels are wrong at least, as those of the rows whose class is known best.
+def find_sure_noise(
+    predictions: Any, codes: np.ndarray, sample_weight: np.ndarray
+) -> tuple[float, float]:
+    """Return the share of wrong labels among the surest rows, and how far it may be off.
 
     Parameters
     ----------
@@ -256,26 +259,22 @@ def get_least_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarr
     Returns
     -------
     noise : float
-        By weight: the lower bounds, of risk 0.1, of the shares in `get_sure_noise`; 0 at least.
+        As of `get_sure_noise`.
+    margin : float
+        By weight: the distances of the shares in `get_sure_noise` to their bounds.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from crust_sklearn.label_noise.anchors import get_least_noise
-    >>> predictions = np.repeat([[0.9, 0.1]], 2000, axis=0)
-    >>> round(get_least_noise(predictions, np.arange(2000) % 2, np.ones(2000)), 3)
-    0.476
-    >>> round(get_least_noise(predictions[:100], np.arange(100) % 2, np.ones(100)), 3)
-    0.393
+    >>> from crust_sklearn.label_noise.anchors import find_sure_noise
+    >>> predictions, codes = np.repeat([[0.9, 0.1]], 2000, axis=0), np.arange(2000) % 2
+    >>> [round(value, 3) for value in find_sure_noise(predictions, codes, np.ones(2000))]
+    [0.5, 0.024]
+    >>> weights = np.arange(2000) >= 1990
+    >>> [round(value, 3) for value in find_sure_noise(predictions, codes, weights)]
+    [0.5, 0.339]
     """
-    noise, margin = _find_sure_noise(predictions, codes, sample_weight)
-    return max(0.0, noise - margin)
-
-
-def _find_sure_noise(
-    predictions: Any, codes: np.ndarray, sample_weight: np.ndarray
-) -> tuple[float, float]:
-    """Return the share of wrong labels among the surest rows, and its distance to the bound."""
+    sample_weight = sample_weight / np.max(sample_weight)
     top = TopPredictions.of(predictions)
     best, sure = top.best, top.sure
     order, sizes = _sort_by_sureness(best, sure, top.n_classes)
@@ -290,11 +289,12 @@ def _find_sure_noise(
         n_rows = np.arange(MIN_ROWS, len(rows) + 1)
         sorted_sure = sure[rows].astype(np.float64)
         equals = _find_equals(-sorted_sure, sorted_sure, 0, n_rows)
-        weights = sample_weight[rows]
+        weights, tiny = sample_weight[rows], np.finfo(np.float64).tiny
         counted = _add_up(weights, *equals)
         others = _add_up(weights * (best[rows] != codes[rows]), *equals)
-        share = others / np.maximum(counted, np.finfo(np.float64).tiny)
-        margins = np.sqrt(np.log(1.0 / RISK) / (2.0 * n_rows))
+        share = others / np.maximum(counted, tiny)
+        effective = counted**2 / np.maximum(_add_up(weights**2, *equals), tiny)
+        margins = np.sqrt(np.log(1.0 / RISK) / (2.0 * np.maximum(effective, 1.0)))
         chosen = (share + margins).argmin()
         # A class counts by its size, as fewer of its rows are sure where labels are wrong.
         size = weights.sum()

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
-from .anchors import get_least_noise, get_min_ratios, get_sure_noise, limit_dropped
+from .anchors import find_sure_noise, get_min_ratios, limit_dropped
 from .class_pairs import ClassPairs
 from .held_out import predict_in_parts
 from .judging_features import narrow_features
@@ -55,7 +55,7 @@ class LabelQuality:
     pair_ratios : ndarray of shape (n_pairs,), dtype float64
         What share of the best label's prediction the given one of each pair must get, see
         `get_min_ratios`; less, where more labels would not get it than are surely wrong, or than
-        predictions from ever more rows would disagree with (`limit_dropped`, `get_least_noise`,
+        predictions from ever more rows would disagree with (`limit_dropped`, `find_sure_noise`,
         `get_lasting_errors`).
     other_ratios : ndarray of shape (n_classes,), dtype float64
         The same of all other pairs, by the best label. No pairs and zeros, if the first selection
@@ -191,14 +191,15 @@ class LabelQuality:
         # A slice, where all rows count, as a mask would copy them.
         counts = slice(None) if self.weights.all() else self.weights > 0.0
         judged = found[counts], self.codes[counts], self.weights[counts]
-        if get_sure_noise(*judged) < least:
+        noise, margin = find_sure_noise(*judged)
+        if noise < least:
             return self.min_ratios
-        min_ratios, most = get_min_ratios(*judged), get_least_noise(*judged)
+        # As much as is asked for to look for it, whatever the chance of so few rows.
+        min_ratios, most = get_min_ratios(*judged), max(noise - margin, least)
         left_out = np.average(~is_enough(found, self.codes, min_ratios), weights=self.weights)
         if left_out > most:
             lasting = get_lasting_errors(features, found, self.codes, self.weights)
-            # As much as is asked for to look for it, whatever the chance of so few rows.
-            min_ratios = limit_dropped(min_ratios, *judged, max(most, lasting, least))
+            min_ratios = limit_dropped(min_ratios, *judged, max(most, lasting))
         return min_ratios
 
     def _find_trusted(self) -> np.ndarray:

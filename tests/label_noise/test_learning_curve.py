@@ -16,7 +16,7 @@ from crust_sklearn.label_noise import (
     leave_one_out_predictions,
     make_label_noise,
 )
-from crust_sklearn.label_noise.anchors import get_least_noise
+from crust_sklearn.label_noise.anchors import find_sure_noise
 from crust_sklearn.label_noise.held_out import find_errors
 from crust_sklearn.label_noise.label_quality import is_enough, predict_labels
 from crust_sklearn.label_noise.learning_curve import get_lasting_errors
@@ -208,7 +208,8 @@ def test_of_enough_rows_as_many_labels_are_left_out(rate):
 def test_at_least_as_many_labels_are_left_out_as_are_surely_wrong():
     X, codes = draw_digits(1500, 0.4, 0)
     top = predict_labels(X, codes, 10, np.ones(1500))
-    least = get_least_noise(top, codes, np.ones(1500))
+    noise, margin = find_sure_noise(top, codes, np.ones(1500))
+    least = noise - margin
     assert 0.1 < least < 0.4
     assert count_left_out(X, codes, 10, limit=0.0) >= 0.95 * least * 1500
 
