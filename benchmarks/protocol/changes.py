@@ -54,8 +54,8 @@ def forget(quality, features, update=label_quality.LabelQuality.update):
 
 
 FEWER_BATCHES = {"nets.coreset_net.CoresetNet.get_most_batches": lambda net, n_rows: None}
-# All that is left out would be so with more rows.
-NO_LIMIT = {f"{QUALITY}.get_lasting_errors": lambda *args: 1.0}
+# As if predictions were always right.
+NO_LIMIT = {f"{QUALITY}.get_shown_noise": lambda *args: 1.0}
 NO_KERNEL = {"nets.judged_labels.choose_features": get_first}
 NO_SHARES = {f"{QUALITY}.hold_shares": forget_shares}
 
@@ -76,8 +76,9 @@ CONSTANTS = {
     "from 3 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.03}),
     "from 10 % of wrong labels": ({}, {f"{QUALITY}.MIN_NOISE": 0.1}),
     "no limit to what is left out": ({}, NO_LIMIT),
-    "errors fall by the square root": ({}, {"label_noise.learning_curve.RATE": 0.5}),
-    "errors fall by the number of rows": ({}, {"label_noise.learning_curve.RATE": 1.0}),
+    "odds of knowing by the number of rows": ({}, {"label_noise.shown_noise.POWER": 1.0}),
+    "odds of knowing by its power of 1.5": ({}, {"label_noise.shown_noise.POWER": 1.5}),
+    "all rows alone tell of the limit": ({}, {"label_noise.shown_noise.MIN_SURE": 10**9}),
     "fewer rows are fewer batches": ({}, FEWER_BATCHES),
     "fewer rows are as many batches": ({}, {"nets.coreset_net.FEW_BATCHES": 10**9}),
 }

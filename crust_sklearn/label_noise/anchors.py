@@ -242,38 +242,6 @@ def get_sure_noise(predictions: Any, codes: np.ndarray, sample_weight: np.ndarra
     >>> round(get_sure_noise(predictions, np.tile([0, 1], 100), np.ones(200)), 2)
     0.5
     """
-    return find_sure_noise(predictions, codes, sample_weight)[0]
-
-
-def find_sure_noise(
-    predictions: Any, codes: np.ndarray, sample_weight: np.ndarray
-) -> tuple[float, float]:
-    """Return the share of wrong labels among the surest rows, and how far it may be off.
-
-    Parameters
-    ----------
-    predictions : ndarray of shape (n_rows, n_classes) or TopPredictions
-    codes : ndarray of shape (n_rows,), dtype int64
-    sample_weight : ndarray of shape (n_rows,)
-
-    Returns
-    -------
-    noise : float
-        As of `get_sure_noise`.
-    margin : float
-        By weight: the distances of the shares in `get_sure_noise` to their bounds.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crust_sklearn.label_noise.anchors import find_sure_noise
-    >>> predictions, codes = np.repeat([[0.9, 0.1]], 2000, axis=0), np.arange(2000) % 2
-    >>> [round(value, 3) for value in find_sure_noise(predictions, codes, np.ones(2000))]
-    [0.5, 0.024]
-    >>> weights = np.arange(2000) >= 1990
-    >>> [round(value, 3) for value in find_sure_noise(predictions, codes, weights)]
-    [0.5, 0.339]
-    """
     sample_weight = sample_weight / np.max(sample_weight)
     top = TopPredictions.of(predictions)
     best, sure = top.best, top.sure
@@ -282,7 +250,7 @@ def find_sure_noise(
     groups = np.split(order[~is_small], np.cumsum(sizes[sizes >= MIN_ROWS])[:-1])
     few = order[is_small]
     groups.append(few[np.argsort(-sure[few], kind="stable")])
-    total = wrong = margin = 0.0
+    total = wrong = 0.0
     for rows in groups:
         if len(rows) < MIN_ROWS:
             continue
@@ -295,13 +263,11 @@ def find_sure_noise(
         share = others / np.maximum(counted, tiny)
         effective = counted**2 / np.maximum(_add_up(weights**2, *equals), tiny)
         margins = np.sqrt(np.log(1.0 / RISK) / (2.0 * np.maximum(effective, 1.0)))
-        chosen = (share + margins).argmin()
         # A class counts by its size, as fewer of its rows are sure where labels are wrong.
         size = weights.sum()
         total += size
-        wrong += size * share[chosen]
-        margin += size * margins[chosen]
-    return (float(wrong / total), float(margin / total)) if total > 0.0 else (0.0, 0.0)
+        wrong += size * share[(share + margins).argmin()]
+    return float(wrong / total) if total > 0.0 else 0.0
 
 
 def _sort_by_sureness(

@@ -129,16 +129,13 @@ def predict_in_parts(
         codes, w = codes[held.numbers], w[held.numbers]
         for part in _split(len(held), max(held.values.shape[1], n_classes)):
             B = rows[part] @ problem.directions
-            residuals, rest = fit.get_residuals(B, codes[part], w[part])
-            residuals /= _put(rest, rows.H)[:, None]
-            residuals[np.arange(len(rest)), codes[part]] += 1.0
-            yield part, _to_numpy(residuals)
+            yield part, _predict(fit, B, codes[part], w[part], rows.H)
 
 
-def find_errors(
+def predict_some(
     H: Any, codes: np.ndarray, n_classes: int, sample_weight: np.ndarray, asked: np.ndarray
 ) -> np.ndarray:
-    """Return for which rows the ridge regression on others predicts another label.
+    """Return which labels the ridge regression predicts for some rows, by all other rows.
 
     Parameters
     ----------
@@ -146,26 +143,33 @@ def find_errors(
     codes, n_classes, sample_weight
         As of `leave_one_out_predictions`, of all rows.
     asked : ndarray of shape (n_asked,), dtype int64
-        Rows of weight zero.
+        The rows; of weight zero or not.
 
     Returns
     -------
-    is_wrong : ndarray of shape (n_asked,), dtype bool
+    labels : ndarray of shape (n_asked,), dtype int64
+        As 0..n_classes-1.
     """
     held = OwnRows.of(H)
-    is_wrong = np.zeros(len(asked))
+    labels = np.zeros(len(asked))
     with limit_threads(len(held) * held.values.shape[1] ** 2):
         rows, problem, w = _prepare(held, codes, n_classes, sample_weight)
         fit = problem.fit(_choose(problem, rows, codes, w, RIDGES))
         places, is_own = held.find(asked)
         own = np.arange(len(asked))[is_own]
         for part in _split(len(own), max(held.values.shape[1], n_classes)):
-            at, given = own[part], codes[asked[own[part]]]
+            at = asked[own[part]]
             B = rows[places[part]] @ problem.directions
-            residuals, _ = fit.get_residuals(B, given, np.zeros(len(at)))
-            residuals[np.arange(len(at)), given] += 1.0
-            is_wrong[at] = _to_numpy(residuals).argmax(axis=1) != given
-    return held.add(is_wrong) > 0.0
+            labels[own[part]] = _predict(fit, B, codes[at], w[at], rows.H).argmax(axis=1)
+    return held.add(labels).astype(np.int64)
+
+
+def _predict(fit: _RidgeFit, B: Any, codes: np.ndarray, w: np.ndarray, H: Any) -> np.ndarray:
+    """Return the leave-one-out predictions of rows given by what they have of each direction."""
+    residuals, rest = fit.get_residuals(B, codes, w)
+    residuals /= _put(rest, H)[:, None]
+    residuals[np.arange(len(rest)), codes] += 1.0
+    return _to_numpy(residuals)
 
 
 def _prepare(

@@ -10,13 +10,13 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
-from .anchors import find_sure_noise, get_min_ratios, limit_dropped
+from .anchors import get_min_ratios, get_sure_noise, limit_dropped
 from .class_pairs import ClassPairs
 from .held_out import predict_in_parts
 from .judging_features import narrow_features
-from .learning_curve import get_lasting_errors
 from .own_rows import OwnRows
 from .posterior import LabelPosterior, get_label_posterior
+from .shown_noise import get_shown_noise
 from .top_predictions import MAX_KEPT, TopPredictions
 
 # With fewer wrong labels among the sure rows, leaving out hard rows costs more than it saves.
@@ -54,9 +54,8 @@ class LabelQuality:
         Pairs of a best label and a given one, as ``best * n_classes + given``, ascending.
     pair_ratios : ndarray of shape (n_pairs,), dtype float64
         What share of the best label's prediction the given one of each pair must get, see
-        `get_min_ratios`; less, where more labels would not get it than are surely wrong, or than
-        predictions from ever more rows would disagree with (`limit_dropped`, `find_sure_noise`,
-        `get_lasting_errors`).
+        `get_min_ratios`; less, where more labels would not get it than the first predictions show
+        to be wrong (`limit_dropped`, `get_shown_noise`), or than 5 %.
     other_ratios : ndarray of shape (n_classes,), dtype float64
         The same of all other pairs, by the best label. No pairs and zeros, if the first selection
         finds fewer than 5 % of the labels wrong among the rows that it is sure of
@@ -165,14 +164,8 @@ class LabelQuality:
         weights = hold_shares(self.weights, self.codes, self.is_trusted)
         found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
         if self.n_updates == 0:
-            min_ratios = self._get_min_ratios(features, found, (1.0 - hidden) * MIN_NOISE)
-            if min_ratios.values.any():
-                # Once more, without what the first fit does not find plausible: which of classes of
-                # one row each is nothing.
-                is_likely = is_enough(found, self.codes, min_ratios)
-                weights = hold_shares(self.weights, self.codes, is_likely)
-                if weights.any():
-                    found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
+            least = (1.0 - hidden) * MIN_NOISE
+            found, min_ratios = self._judge_first(features, found, least, verbose)
         else:
             found = self.top.mean_with(found, self.n_updates + 1, self.codes)
         updated = replace(
@@ -186,21 +179,24 @@ class LabelQuality:
         )
         return replace(updated, is_trusted=updated._find_trusted())
 
-    def _get_min_ratios(self, features: Any, found: TopPredictions, least: float) -> ClassPairs:
-        """Return what is asked of a label by the first predictions; zeros if too few are wrong."""
+    def _judge_first(
+        self, features: Any, found: TopPredictions, least: float, verbose: int
+    ) -> tuple[TopPredictions, ClassPairs]:
+        """Return the predictions of the first selection, and what they ask of a label."""
         # A slice, where all rows count, as a mask would copy them.
         counts = slice(None) if self.weights.all() else self.weights > 0.0
-        judged = found[counts], self.codes[counts], self.weights[counts]
-        noise, margin = find_sure_noise(*judged)
-        if noise < least:
-            return self.min_ratios
+        counted = found[counts], self.codes[counts], self.weights[counts]
+        if get_sure_noise(*counted) < least:
+            return found, self.min_ratios
         # As much as is asked for to look for it, whatever the chance of so few rows.
-        min_ratios, most = get_min_ratios(*judged), max(noise - margin, least)
-        left_out = np.average(~is_enough(found, self.codes, min_ratios), weights=self.weights)
-        if left_out > most:
-            lasting = get_lasting_errors(features, found, self.codes, self.weights)
-            min_ratios = limit_dropped(min_ratios, *judged, max(most, lasting))
-        return min_ratios
+        most = max(get_shown_noise(features, found, self.codes, self.weights), least)
+        min_ratios = limit_dropped(get_min_ratios(*counted), *counted, most)
+        # Once more, without what the first fit does not find plausible: which of classes of one row
+        # each is nothing.
+        weights = hold_shares(self.weights, self.codes, is_enough(found, self.codes, min_ratios))
+        if weights.any():
+            found = predict_labels(features, self.codes, self.n_classes, weights, verbose)
+        return found, min_ratios
 
     def _find_trusted(self) -> np.ndarray:
         """Return which labels are plausible; of a class without one, the row that is most so."""

@@ -77,7 +77,7 @@ def predictions(monkeypatch):
 
     monkeypatch.setattr(label_quality, "predict_in_parts", predict)
     # There are no features: what disagrees would do so from more rows.
-    monkeypatch.setattr(label_quality, "get_lasting_errors", lambda *args: 1.0)
+    monkeypatch.setattr(label_quality, "get_shown_noise", lambda *args: 1.0)
     return given, asked
 
 

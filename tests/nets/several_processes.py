@@ -156,9 +156,9 @@ def check_default(accelerator):
     predictions = 4 * 4 * n_own
     few, many = width + 6, width + 6 + 256
     # The first selection scales what it joins, has errors with and without the kernel, two fits,
-    # and between them eight of a half of the rows, which say of the others what they predict.
+    # and between them eight of a half of the rows, which say of all what they predict.
     first = 8 * (6 + 1) + 8 * (many + 3) + count_sums(few) + count_sums(many) + 2 * 8
-    first += 2 * (count_sums(many) + predictions) + 8 * count_sums(many) + 4 * 8 * N
+    first += 2 * (count_sums(many) + predictions) + 8 * count_sums(many) + 8 * 8 * N
     later = count_sums(width) + predictions
     sent = net.history[:, "selection_bytes"]
     assert sent == [0, of_rows + first, 0, 0, of_rows + later], sent
