@@ -55,7 +55,7 @@ class LabelQuality:
     pair_ratios : ndarray of shape (n_pairs,), dtype float64
         What share of the best label's prediction the given one of each pair must get, see
         `get_min_ratios`; less, where more labels would not get it than the first predictions show
-        to be wrong (`limit_dropped`, `get_shown_noise`), or than 5 %.
+        to be wrong (`limit_dropped`, `get_shown_noise`).
     other_ratios : ndarray of shape (n_classes,), dtype float64
         The same of all other pairs, by the best label. No pairs and zeros, if the first selection
         finds fewer than 5 % of the labels wrong among the rows that it is sure of
