@@ -89,7 +89,6 @@ def test_features_that_tell_nothing_show_nothing():
     errors, shown = get_both(features, codes, 30)
     assert errors > 0.9
     assert shown < 0.1
-    assert get_both(features, codes, 30)[1] == shown
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
@@ -115,7 +114,7 @@ def test_how_much_is_known_is_read_off_the_agreement_of_halves(n_classes, known,
     assert found == pytest.approx(accuracy / 2, abs=0.02)
 
 
-@pytest.mark.parametrize(("n_rows", "expected"), [(400, 0.5), (396, 0.25)])
+@pytest.mark.parametrize(("n_rows", "expected"), [(400, 0.5), (396, 0.0)])
 def test_the_surest_rows_tell_if_there_are_a_hundred(n_rows, expected, monkeypatch):
     """Halves agree on the surest quarter of the rows, of which a half has other labels."""
     rng = np.random.default_rng(0)
@@ -128,7 +127,7 @@ def test_the_surest_rows_tell_if_there_are_a_hundred(n_rows, expected, monkeypat
     patch_halves(monkeypatch, halves)
     found = get_shown_noise(np.zeros((n_rows, 1)), top, codes, np.ones(n_rows))
     # Of the surer half as many agree as if all were guessed.
-    assert found == pytest.approx(expected if expected == 0.5 else 0.0, abs=0.01)
+    assert found == pytest.approx(expected, abs=0.01)
 
 
 @given(
